@@ -1,0 +1,1 @@
+"""The loyalty transaction processor: accrues and redeems points, once per idempotency key."""

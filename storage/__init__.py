@@ -1,0 +1,1 @@
+"""PostgreSQL behind the processor: the only place that knows SQL."""
