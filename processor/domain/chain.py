@@ -1,0 +1,26 @@
+"""A retail chain: the tenant, its window of accepted times and its rules."""
+
+from typing import NamedTuple
+
+from processor.domain.program import Program, program_in_force
+
+
+class Chain(NamedTuple):
+    """A chain as every process knows it; `programs` is never empty and ascends by version."""
+
+    chain_id: int
+    name: str
+    window_back_seconds: int
+    window_ahead_seconds: int
+    programs: tuple[Program, ...]
+
+    def program_at(self, at_us: int) -> Program:
+        """The version of the rules in force at a time."""
+        return program_in_force(self.programs, at_us)
+
+    def window_us(self, now_us: int) -> tuple[int, int]:
+        """The earliest and latest occurred_at that a new operation may have, in microseconds."""
+        return (
+            now_us - self.window_back_seconds * 1_000_000,
+            now_us + self.window_ahead_seconds * 1_000_000,
+        )

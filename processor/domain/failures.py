@@ -1,0 +1,21 @@
+"""How storage can fail, in the words that the ledger acts on."""
+
+
+class StorageFailure(Exception):
+    """Base of all; the text is for the log, never for a till."""
+
+
+class StorageUnavailable(StorageFailure):
+    """PostgreSQL can't be reached or is shutting down; nothing was written."""
+
+
+class BatchConflict(StorageFailure):
+    """Another transaction stood in the way (deadlock, serialisation, equal key); nothing was written. Re-run."""
+
+
+class OutcomeUnknown(StorageFailure):
+    """The connection broke at or after COMMIT; the batch may be written. Re-run: the keys make it safe."""
+
+
+class RowRejected(StorageFailure):
+    """PostgreSQL refused a row of the batch for its contents; nothing was written."""

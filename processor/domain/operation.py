@@ -1,0 +1,131 @@
+"""A row of the ledger, and the hash that chains it to the member's row before."""
+
+import struct
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from processor.domain.account import Account
+from processor.domain.command import Command, Kind
+from processor.domain.decide import Decision
+from processor.domain.outcomes import Outcome
+
+ENTRY_HASH_BYTES: Final = 32
+
+
+class Operation(NamedTuple):
+    """One recorded call, in the order of the ledger's columns; times in microseconds since the Unix epoch."""
+
+    chain_id: int
+    idempotency_key: str
+    occurred_at_us: int
+    recorded_at_us: int
+    member_id: int
+    member_sequence: int
+    kind: Kind
+    outcome: Outcome
+    earned_points: int
+    redeemed_points: int
+    balance_points: int
+    total_minor: int
+    redeemed_minor: int
+    program_version: int
+    store_id: str
+    terminal_id: str
+    receipt_id: str
+    fingerprint: bytes
+    response: bytes
+    entry_hash: bytes
+
+    @property
+    def payable_minor(self) -> int:
+        """What is left to pay with money."""
+        return self.total_minor - self.redeemed_minor
+
+
+class Recorded(NamedTuple):
+    """What the ledger has under an idempotency key."""
+
+    outcome: Outcome
+    fingerprint: bytes
+    response: bytes
+
+
+def draft_operation(
+    chain_id: int,
+    command: Command,
+    payload_fingerprint: bytes,
+    account: Account,
+    decision: Decision,
+    program_version: int,
+    recorded_at_us: int,
+) -> Operation:
+    """The row of a decided command, with `response` and `entry_hash` still empty."""
+    balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
+    return Operation(
+        chain_id,
+        command.idempotency_key,
+        command.occurred_at_us,
+        recorded_at_us,
+        account.member_id,
+        account.member_sequence + 1,
+        command.kind,
+        decision.outcome,
+        decision.earned_points,
+        decision.redeemed_points,
+        balance_points,
+        command.receipt.total_minor,
+        decision.redeemed_minor,
+        program_version,
+        command.store_id,
+        command.terminal_id,
+        command.receipt.receipt_id,
+        payload_fingerprint,
+        b"",
+        b"",
+    )
+
+
+def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
+    """The finished row: the draft with its response, chained to the member's row before."""
+    answered = draft._replace(response=response)
+    return answered._replace(entry_hash=entry_hash(previous_hash, answered))
+
+
+def account_after(operation: Operation) -> Account:
+    """The member's account once `operation` is recorded."""
+    return Account(
+        operation.member_id, operation.balance_points, operation.member_sequence, operation.entry_hash
+    )
+
+
+_NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
+
+
+def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
+    """BLAKE2b-256 over the hash of the member's row before and every other column of this one.
+
+    The numbers are packed little-endian in column order, then come the lengths of fingerprint and response,
+    both of these, and the texts in column order, each ended by a zero byte (identifiers are printable).
+    """
+    numbers = _NUMBERS.pack(
+        operation.chain_id,
+        operation.occurred_at_us,
+        operation.recorded_at_us,
+        operation.member_id,
+        operation.member_sequence,
+        operation.kind,
+        operation.outcome,
+        operation.earned_points,
+        operation.redeemed_points,
+        operation.balance_points,
+        operation.total_minor,
+        operation.redeemed_minor,
+        operation.program_version,
+        len(operation.fingerprint),
+        len(operation.response),
+    )
+    texts = "\0".join(
+        (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id, "")
+    )
+    content = b"".join((previous_hash, numbers, operation.fingerprint, operation.response, texts.encode()))
+    return blake2b(content, digest_size=ENTRY_HASH_BYTES).digest()

@@ -1,0 +1,62 @@
+"""Arithmetic of points and money, in integers throughout."""
+
+from collections.abc import Sequence
+
+from processor.domain.command import Receipt
+from processor.domain.program import Program, Rounding, RoundingScope
+
+
+def divide(amount: int, step: int, rounding: Rounding) -> int:
+    """Divide two non-negative integers, rounding the quotient as told."""
+    quotient, rest = divmod(amount, step)
+    if rounding is Rounding.DOWN or 2 * rest < step:
+        return quotient
+    if rounding is Rounding.HALF_EVEN and 2 * rest == step:
+        return quotient + quotient % 2
+    return quotient + 1
+
+
+def earned_points(program: Program, receipt: Receipt, redeemed_minor: int) -> int:
+    """Points for the part of the receipt that is paid with money."""
+    paid = _paid_parts(program, receipt, redeemed_minor)
+    steps = sum(divide(part_minor, program.step_minor, program.rounding) for part_minor in paid)
+    return steps * program.points_per_step
+
+
+def _paid_parts(program: Program, receipt: Receipt, redeemed_minor: int) -> list[int]:
+    if program.rounding_scope is RoundingScope.RECEIPT or not receipt.lines:
+        return [receipt.total_minor - redeemed_minor]
+    amounts = [line.amount_minor for line in receipt.lines]
+    return [
+        amount - share
+        for amount, share in zip(amounts, apportion(redeemed_minor, amounts), strict=True)
+    ]
+
+
+def apportion(total: int, weights: Sequence[int]) -> list[int]:
+    """Split `total` in proportion to `weights`, by the largest remainder.
+
+    The parts add up to `total`. Equal remainders go to the larger weight first, so that the multiset of
+    (weight, part) does not depend on the order of the weights.
+    """
+    if total == 0:
+        return [0] * len(weights)
+    whole = sum(weights)
+    parts = [total * weight // whole for weight in weights]
+    by_remainder = sorted(
+        range(len(weights)), key=lambda i: (total * weights[i] % whole, weights[i]), reverse=True
+    )
+    for index in by_remainder[: total - sum(parts)]:
+        parts[index] += 1
+    return parts
+
+
+def redemption_value_minor(program: Program, points: int) -> int:
+    """What `points` pay, in minor units; a fraction of a unit is dropped."""
+    return points * program.value_minor // program.value_points
+
+
+def redemption_limit_points(program: Program, total_minor: int) -> int:
+    """The most points that a receipt of `total_minor` takes."""
+    limit_minor = total_minor * program.maximum_share_percent // 100
+    return ((limit_minor + 1) * program.value_points - 1) // program.value_minor

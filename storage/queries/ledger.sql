@@ -1,0 +1,44 @@
+-- name: lock_accounts
+-- Locks and reads the accounts of a batch, in the one order in which every process locks them.
+SELECT
+    account.member_id,
+    account.balance_points,
+    account.member_sequence,
+    account.entry_hash
+FROM unnest($2::bigint []) AS wanted (member_id)
+INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
+ORDER BY account.member_id
+FOR NO KEY UPDATE OF account;
+
+-- name: find_cards
+SELECT
+    card.card,
+    card.member_id
+FROM unnest($2::text []) AS wanted (card)
+INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
+
+-- name: probe_keys
+-- What the ledger has under the keys of a batch, in the partitions that the chain's window touches.
+SELECT
+    operation.idempotency_key,
+    operation.outcome,
+    operation.fingerprint,
+    operation.response
+FROM unnest($2::text []) AS wanted (idempotency_key)
+INNER JOIN operation
+    ON
+        operation.chain_id = $1
+        AND operation.idempotency_key = wanted.idempotency_key
+        AND operation.occurred_at >= $3
+        AND operation.occurred_at <= $4;
+
+-- name: update_accounts
+UPDATE account
+SET
+    balance_points = changed.balance_points,
+    member_sequence = changed.member_sequence,
+    entry_hash = changed.entry_hash
+FROM unnest($2::bigint [], $3::bigint [], $4::bigint [], $5::bytea []) AS changed (
+    member_id, balance_points, member_sequence, entry_hash
+)
+WHERE account.chain_id = $1 AND account.member_id = changed.member_id;
