@@ -1,0 +1,134 @@
+# Everything a developer or a first-time user runs; `make` alone lists it.
+# Needs Python 3.11+, make and git. Everything else is installed into .venv from locked, hashed files.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PY   := $(BIN)/python
+
+LOCKS  := requirements-bootstrap.lock requirements.lock requirements-dev.lock requirements-replay.lock
+PROTOS := $(wildcard protos/loyalty/v1/*.proto)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test bench replay fmt protos lock clean lint \
+        lint-python lint-types lint-imports lint-sql lint-protos lint-spelling
+
+help: ## Show this list
+	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.runtime ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
+	@$(BIN)/loyalty-processor run $(ARGS)
+
+test: $(VENV)/.dev ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
+	@$(PY) -m pytest -n auto $(ARGS)
+
+lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling ## Check everything that can be checked without running it
+	@echo 'lint: all green'
+
+fmt: $(VENV)/.dev ## Format Python, SQL and protobuf, and apply safe fixes
+	@$(BIN)/ruff check -q --fix .; $(BIN)/ruff format -q .
+	@$(BIN)/sqlfluff fix -q storage
+	@$(BIN)/buf format -w protos
+
+protos: $(VENV)/.dev ## Generate loyalty/ (Python) from protos/
+	@rm -f loyalty/v1/*_pb2*
+	@$(call generate,.)
+
+bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
+	@$(PY) -m benchmarks.compare $(ARGS)
+
+replay: $(VENV)/.runtime $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
+	@$(PY) -m benchmarks.replay $(ARGS)
+
+lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
+	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
+	@$(call compile,requirements.lock,pyproject.toml --extra embedded --group build)
+	@$(call compile,requirements-dev.lock,--group dev -c requirements.lock)
+	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
+
+clean: ## Remove the virtual environment, caches and builds (data in .data stays)
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+
+# --- lint, part by part ---------------------------------------------------------------------------
+
+lint-python: $(VENV)/.dev
+	@echo 'lint: ruff'
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check . || { echo 'run: make fmt' >&2; exit 1; }
+
+lint-types: $(VENV)/.dev
+	@echo 'lint: mypy --strict'
+	@$(BIN)/mypy --no-error-summary
+
+lint-imports: $(VENV)/.dev
+	@echo 'lint: import-linter'
+	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out" >&2; exit 1; }
+
+lint-sql: $(VENV)/.dev
+	@echo 'lint: sqlfluff, squawk'
+	@$(BIN)/sqlfluff lint --nofail -q storage
+	@find storage/migrations -name '*.sql' | xargs -r $(BIN)/squawk
+
+lint-protos: $(VENV)/.dev
+	@echo 'lint: buf, generated code'
+	@$(call in_scratch,$(call protoc) --include_imports --include_source_info --descriptor_set_out=$$scratch/image.binpb \
+	  && $(BIN)/buf lint $$scratch/image.binpb)
+	@$(BIN)/buf format --diff --exit-code protos
+	@$(call in_scratch,$(call generate,$$scratch) && for f in $$(cd $$scratch && find loyalty -type f); do cmp $$scratch/$$f $$f || exit 1; done) \
+	  || { echo 'loyalty/ is not what protos/ generates; run: make protos' >&2; exit 1; }
+
+lint-spelling: $(VENV)/.dev
+	@echo 'lint: codespell'
+	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/codespell
+
+
+# --- recipes used more than once ------------------------------------------------------------------
+
+# $(call install,lock): installs a lock file, by uv when it is there, by pip when uv cannot (no wheel, own index).
+install = { $(BIN)/uv pip install -q --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
+  || $(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $(1); }
+
+# $(call compile,lock,sources): pins every version with its hashes, for every platform, naming no index.
+compile = echo '$(1)' && $(BIN)/uv pip compile -q $(2) --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) -o $(1)
+
+protoc = $(PY) -m grpc_tools.protoc -I protos -I "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(PROTOS)
+
+generate = $(protoc) --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+  --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
+
+in_scratch = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(1)
+
+
+# --- the virtual environment: each stamp is newer than the lock it was installed from ---------------
+
+$(VENV)/.base: requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'This needs Python 3.11 or newer, and "$(PYTHON)" is not. Name one that is: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@echo 'Creating the virtual environment in $(VENV) (some 10 seconds, once)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || echo 'No uv for this machine: pip installs instead, slower'
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.base
+	@echo 'Installing the processor and its PostgreSQL (some 10 seconds, once)'
+	@$(call install,$<)
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo 'Installing the development tools (some 10 seconds, once)'
+	@$(call install,$<)
+	@touch $@
+
+$(VENV)/.replay: requirements-replay.lock $(VENV)/.runtime
+	@echo 'Installing the receipts and pandas (about 100 MB, once)'
+	@$(call install,$<)
+	@touch $@
