@@ -1,0 +1,76 @@
+"""Connections to PostgreSQL: the pool of the service, and single ones of the operator."""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from processor.domain.failures import StorageUnavailable
+
+SERVICE_ROLE: Final = "loyalty_service"
+# PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
+_POSTGRES_EPOCH_US: Final = 946_684_800_000_000
+
+# Every statement is one of a few fixed shapes over arrays, so planning it anew for each call is pure loss.
+_SERVER_SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "jit": "off", "timezone": "UTC"}
+
+
+async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: float) -> asyncpg.Pool:
+    """Open the service's pool: at most `connections`, in the role that owns nothing.
+
+    With several hosts in `dsn` the primary is taken, at every reconnect anew. Raises StorageUnavailable.
+    """
+    settings = {**_SERVER_SETTINGS, "statement_timeout": f"{statement_timeout_seconds * 1000:.0f}"}
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=connections,
+            max_inactive_connection_lifetime=0,
+            command_timeout=statement_timeout_seconds + 1,
+            timeout=5,
+            target_session_attrs="read-write",
+            server_settings=settings,
+            init=_enter_service,
+            reset=_keep_session,
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise StorageUnavailable(_reason(error)) from error
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """Open one connection as the login that `dsn` names, which owns the tables. Raises StorageUnavailable."""
+    try:
+        connection = await asyncpg.connect(
+            dsn, timeout=10, target_session_attrs="read-write", server_settings={"timezone": "UTC"}
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise StorageUnavailable(_reason(error)) from error
+    await _use_unix_microseconds(connection)
+    return connection
+
+
+async def _enter_service(connection: asyncpg.Connection) -> None:
+    await _use_unix_microseconds(connection)
+    await connection.execute(f"SET ROLE {SERVICE_ROLE}")
+
+
+async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:
+    """Exchange timestamptz as int, microseconds since the Unix epoch."""
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        format="tuple",
+        encoder=lambda unix_us: (unix_us - _POSTGRES_EPOCH_US,),
+        decoder=lambda value: value[0] + _POSTGRES_EPOCH_US,
+    )
+
+
+async def _keep_session(connection: asyncpg.Connection) -> None:
+    """Spare the round trip of a reset: the service leaves nothing behind but what its transactions end."""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return "PostgreSQL did not answer in time"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
