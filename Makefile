@@ -95,14 +95,15 @@ lint-repository: $(VENV)/.dev
 
 # --- recipes used more than once ------------------------------------------------------------------
 
-# $(call install,lock): installs a lock file, by uv when it is there, by pip when uv cannot (no wheel, own index).
-install = { $(BIN)/uv pip install -q --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
-  || $(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $(1); }
+# $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
+install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
+  || { echo 'uv could not (see $(VENV)/uv.log): pip installs instead, some 30 seconds longer'; \
+       $(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $(1); }; }
 
 install_project = $(PY) -m pip install -q --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
 
 # $(call compile,lock,sources): pins every version with its hashes, for every platform, naming no index.
-compile = echo '$(1)' && $(BIN)/uv pip compile -q $(2) --universal --python-version 3.11 --generate-hashes \
+compile = echo '$(1)' && $(BIN)/uv pip compile -q --system-certs $(2) --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) -o $(1)
 
 # Google's own .proto files come with googleapis-common-protos.
@@ -123,7 +124,7 @@ $(VENV)/.base: requirements-bootstrap.lock
 	  echo 'This needs Python 3.11 or newer, and "$(PYTHON)" is not. Name one that is: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@echo 'Creating the virtual environment in $(VENV) (some 10 seconds, once)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || echo 'No uv for this machine: pip installs instead, slower'
+	@$(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || echo 'No uv for this machine; pip will install instead'
 	@touch $@
 
 $(VENV)/.runtime: requirements.lock $(VENV)/.base
