@@ -8,7 +8,6 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 
-LOCKS  := requirements-bootstrap.lock requirements.lock requirements-dev.lock requirements-replay.lock
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
@@ -25,7 +24,7 @@ run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreS
 	@$(BIN)/loyalty-processor run $(ARGS)
 
 test: $(VENV)/.dev ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
-	@$(PY) -m pytest -n auto $(ARGS)
+	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository ## Check everything that can be checked without running it
 	@echo 'lint: all green'
