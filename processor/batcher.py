@@ -169,7 +169,9 @@ class Lane:
         for queue in self._queues.values():
             self._answer_if_expiring(queue, before, Outcome.STORAGE_UNAVAILABLE)
 
-    def _answer_if_expiring(self, calls: Sequence[Call] | deque[Call], before: float, outcome: Outcome) -> None:
+    def _answer_if_expiring(
+        self, calls: Sequence[Call] | deque[Call], before: float, outcome: Outcome
+    ) -> None:
         expiring = [call for call in calls if call.deadline < before and call.is_waiting]
         if expiring:
             self._ledger.refuse(expiring, outcome)

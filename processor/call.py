@@ -8,7 +8,7 @@ from processor.ports import Reply
 
 
 class CallGroup:
-    """The calls of one request; `done` is set when each has its reply, cancelled when nobody waits for them."""
+    """The calls of one request; `done` ends when each has its reply, or is cancelled with the caller."""
 
     __slots__ = ("_missing", "arrived", "calls", "done")
 

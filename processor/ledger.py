@@ -1,4 +1,4 @@
-"""Applies batches: load the state, settle each call, commit, and run it again where that is safe and right."""
+"""Applies batches: load the state, settle each call, commit; run it again where that is safe and right."""
 
 import asyncio
 import random
@@ -70,10 +70,11 @@ class Ledger:
         pause_seconds = _PAUSE_SECONDS_FIRST
         uncertain: dict[str, bytes] = {}
         while failure := await self._try(chain_id, calls, uncertain):
-            if self._is_hopeless(failure, bool(uncertain), started):
+            if self._is_hopeless(failure, started, is_uncertain=bool(uncertain)):
                 self.refuse(calls, Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE)
                 return
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))
+            # Jitter, so that batches that met once do not meet again.
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
             pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
 
     async def _try(
@@ -100,9 +101,7 @@ class Ledger:
         self._deliver(calls, settlement.replies)
         return None
 
-    def _settlement(
-        self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]
-    ) -> Settlement:
+    def _settlement(self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]) -> Settlement:
         return Settlement(
             self._directory.chain(chain_id),
             calls,
@@ -118,7 +117,7 @@ class Ledger:
         if isinstance(failure, StorageUnavailable) and self._unreachable_since is None:
             self._unreachable_since = asyncio.get_running_loop().time()
 
-    def _is_hopeless(self, failure: StorageFailure, is_uncertain: bool, started: float) -> bool:
+    def _is_hopeless(self, failure: StorageFailure, started: float, *, is_uncertain: bool) -> bool:
         """Whether to give up. In a long outage, batches that wrote nothing get a single attempt each."""
         since = started
         if isinstance(failure, StorageUnavailable) and not is_uncertain and self._unreachable_since:

@@ -111,13 +111,13 @@ class Settlement:
     def _record(self, command: Command, payload: bytes, account: Account, loaded: Loaded) -> Reply:
         decision = decide(account, command, self._program)
         draft = draft_operation(
-            self._chain.chain_id,
             command,
-            payload,
             account,
             decision,
-            self._program.version,
-            self._now_us,
+            chain_id=self._chain.chain_id,
+            payload_fingerprint=payload,
+            program_version=self._program.version,
+            recorded_at_us=self._now_us,
         )
         if decision.outcome is Outcome.APPLIED:
             response = self._encoder.applied(draft)

@@ -8,6 +8,7 @@ from time import perf_counter, time_ns
 from typing import Final
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from processor.domain.account import Account
 from processor.domain.batch import Loaded, Wanted
@@ -51,7 +52,7 @@ class PostgresLedger:
             self._on_commit(perf_counter() - started)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
         try:
             connection = await self._pool.acquire()
         except DATABASE_ERRORS as error:
@@ -64,7 +65,7 @@ class PostgresLedger:
             await self._pool.release(connection)
 
     async def _begin(
-        self, connection: asyncpg.Connection, chain_id: int, times_us: Sequence[int]
+        self, connection: PoolConnectionProxy, chain_id: int, times_us: Sequence[int]
     ) -> str | None:
         """Take the chain's lock: shared if all rows go to the chain's home partition, else alone.
 
@@ -86,8 +87,10 @@ class PostgresLedger:
     async def _all_in(self, home: str, times_us: Sequence[int]) -> bool:
         if not times_us:
             return True
-        return home == await self._partitions.name_for(min(times_us)) == await self._partitions.name_for(
-            max(times_us)
+        return (
+            home
+            == await self._partitions.name_for(min(times_us))
+            == await self._partitions.name_for(max(times_us))
         )
 
 
@@ -95,7 +98,7 @@ class PostgresTransaction:
     """One open transaction; see `LedgerTransaction`."""
 
     def __init__(
-        self, connection: asyncpg.Connection, chain_id: int, partitions: Partitions, home: str | None
+        self, connection: PoolConnectionProxy, chain_id: int, partitions: Partitions, home: str | None
     ) -> None:
         self._connection = connection
         self._chain_id = chain_id
@@ -153,14 +156,14 @@ class PostgresTransaction:
         )
 
 
-async def _commit(connection: asyncpg.Connection) -> None:
+async def _commit(connection: PoolConnectionProxy) -> None:
     try:
         await connection.execute("COMMIT")
     except CONNECTION_ERRORS as error:
         raise OutcomeUnknown(describe(error)) from error
 
 
-async def _roll_back(connection: asyncpg.Connection) -> None:
+async def _roll_back(connection: PoolConnectionProxy) -> None:
     """End the transaction; a connection that can't even do that is closed, which ends it too."""
     try:
         await connection.execute("ROLLBACK")

@@ -3,6 +3,7 @@
 from typing import Final
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
@@ -29,7 +30,7 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
             max_inactive_connection_lifetime=0,
             command_timeout=statement_timeout_seconds + 1,
             timeout=5,
-            target_session_attrs="read-write",
+            target_session_attrs=SessionAttribute.read_write,
             server_settings=settings,
             init=_enter_service,
             reset=_keep_session,
@@ -41,8 +42,11 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
 async def connect(dsn: str) -> asyncpg.Connection:
     """Open one connection as the login that `dsn` names, which owns the tables. Raises StorageUnavailable."""
     try:
-        connection = await asyncpg.connect(
-            dsn, timeout=10, target_session_attrs="read-write", server_settings={"timezone": "UTC"}
+        connection: asyncpg.Connection = await asyncpg.connect(
+            dsn,
+            timeout=10,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings={"timezone": "UTC"},
         )
     except DATABASE_ERRORS as error:
         raise StorageUnavailable(describe(error)) from error
@@ -68,4 +72,3 @@ async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
     """Spare the round trip of a reset: the service leaves nothing behind but what its transactions end."""
-
