@@ -11,8 +11,17 @@ SELECT enter_alone('{chain_id}', NULL);
 BEGIN;
 SELECT enter_alone('{chain_id}', '{home}');
 
+-- name: read_accounts
+SELECT
+    account.member_id,
+    account.balance_points,
+    account.member_sequence,
+    account.entry_hash
+FROM unnest($2::bigint []) AS wanted (member_id)
+INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id;
+
 -- name: lock_accounts
--- Locks and reads the accounts of a batch, in the one order in which every process locks them.
+-- The same, locked in the one order in which every process locks them.
 SELECT
     account.member_id,
     account.balance_points,
@@ -46,12 +55,17 @@ INNER JOIN operation
         AND operation.occurred_at <= $4;
 
 -- name: update_accounts
+-- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The arrays
+-- are sorted by member, so that every process locks in the same order.
 UPDATE account
 SET
     balance_points = changed.balance_points,
     member_sequence = changed.member_sequence,
     entry_hash = changed.entry_hash
-FROM unnest($2::bigint [], $3::bigint [], $4::bigint [], $5::bytea []) AS changed (
-    member_id, balance_points, member_sequence, entry_hash
+FROM unnest($2::bigint [], $3::bigint [], $4::bigint [], $5::bytea [], $6::bigint []) AS changed (
+    member_id, balance_points, member_sequence, entry_hash, expected_sequence
 )
-WHERE account.chain_id = $1 AND account.member_id = changed.member_id;
+WHERE
+    account.chain_id = $1
+    AND account.member_id = changed.member_id
+    AND account.member_sequence = changed.expected_sequence;
