@@ -1,4 +1,4 @@
-"""A retail chain: the tenant, its window of accepted times and its rules."""
+"""A retail chain: the tenant, its window of accepted times, its rules and its API keys."""
 
 from typing import NamedTuple
 
@@ -24,3 +24,11 @@ class Chain(NamedTuple):
             now_us - self.window_back_seconds * 1_000_000,
             now_us + self.window_ahead_seconds * 1_000_000,
         )
+
+
+class ApiKey(NamedTuple):
+    """A key in force; of its secret only the 32 bytes of its SHA-256 are known."""
+
+    key_id: str
+    chain_id: int
+    secret_sha256: bytes
