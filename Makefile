@@ -8,26 +8,25 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 
-LOCKS  := requirements-bootstrap.lock requirements.lock requirements-dev.lock requirements-replay.lock
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test bench replay fmt protos lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-spelling
+        lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/.runtime ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
+run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
 test: $(VENV)/.dev ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
-	@$(PY) -m pytest -n auto $(ARGS)
+	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
-lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling ## Check everything that can be checked without running it
+lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository ## Check everything that can be checked without running it
 	@echo 'lint: all green'
 
 fmt: $(VENV)/.dev ## Format Python, SQL and protobuf, and apply safe fixes
@@ -42,7 +41,7 @@ protos: $(VENV)/.dev ## Generate loyalty/ (Python) from protos/
 bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
 	@$(PY) -m benchmarks.compare $(ARGS)
 
-replay: $(VENV)/.runtime $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
+replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
 	@$(PY) -m benchmarks.replay $(ARGS)
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
@@ -73,37 +72,47 @@ lint-imports: $(VENV)/.dev
 
 lint-sql: $(VENV)/.dev
 	@echo 'lint: sqlfluff, squawk'
-	@$(BIN)/sqlfluff lint --nofail -q storage
-	@find storage/migrations -name '*.sql' | xargs -r $(BIN)/squawk
+	@$(BIN)/sqlfluff lint -q storage
+	@find storage -path '*/migrations/*.sql' | xargs -r $(BIN)/squawk
 
 lint-protos: $(VENV)/.dev
 	@echo 'lint: buf, generated code'
-	@$(call in_scratch,$(call protoc) --include_imports --include_source_info --descriptor_set_out=$$scratch/image.binpb \
+	@$(call in_scratch,$(protoc) --include_imports --include_source_info --descriptor_set_out=$$scratch/image.binpb $(PROTOS) \
 	  && $(BIN)/buf lint $$scratch/image.binpb)
 	@$(BIN)/buf format --diff --exit-code protos
-	@$(call in_scratch,$(call generate,$$scratch) && for f in $$(cd $$scratch && find loyalty -type f); do cmp $$scratch/$$f $$f || exit 1; done) \
+	@$(call in_scratch,$(call generate,$$scratch) && diff -rq -x __init__.py -x py.typed -x __pycache__ $$scratch/loyalty loyalty) \
 	  || { echo 'loyalty/ is not what protos/ generates; run: make protos' >&2; exit 1; }
 
 lint-spelling: $(VENV)/.dev
 	@echo 'lint: codespell'
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/codespell
 
+lint-repository: $(VENV)/.dev
+	@echo 'lint: what the repository may hold'
+	@$(PY) -m pytest -qq tests/unit/test_repository.py
+
 
 # --- recipes used more than once ------------------------------------------------------------------
 
-# $(call install,lock): installs a lock file, by uv when it is there, by pip when uv cannot (no wheel, own index).
-install = { $(BIN)/uv pip install -q --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
-  || $(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $(1); }
+# $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
+install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
+  || { echo 'uv could not (see $(VENV)/uv.log): pip installs instead, some 30 seconds longer'; \
+       $(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $(1); }; }
+
+install_project = $(PY) -m pip install -q --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
 
 # $(call compile,lock,sources): pins every version with its hashes, for every platform, naming no index.
-compile = echo '$(1)' && $(BIN)/uv pip compile -q $(2) --universal --python-version 3.11 --generate-hashes \
+compile = echo '$(1)' && $(BIN)/uv pip compile -q --system-certs $(2) --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) -o $(1)
 
-protoc = $(PY) -m grpc_tools.protoc -I protos -I "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(PROTOS)
+# Google's own .proto files come with googleapis-common-protos.
+protoc = $(PY) -m grpc_tools.protoc -I protos -I "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-generate = $(protoc) --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-  --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1)
+# $(call generate,folder): messages with their types, and stubs for the files that hold a service.
+generate = $(protoc) --plugin=$(BIN)/protoc-gen-mypy --python_out=$(1) --mypy_out=quiet:$(1) $(PROTOS) \
+  && $(protoc) --plugin=$(BIN)/protoc-gen-mypy_grpc --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(filter %_service.proto,$(PROTOS))
 
+# $(call in_scratch,commands): runs them with a folder in $$scratch that is removed afterwards.
 in_scratch = scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(1)
 
 
@@ -114,21 +123,24 @@ $(VENV)/.base: requirements-bootstrap.lock
 	  echo 'This needs Python 3.11 or newer, and "$(PYTHON)" is not. Name one that is: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@echo 'Creating the virtual environment in $(VENV) (some 10 seconds, once)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || echo 'No uv for this machine: pip installs instead, slower'
+	@$(PY) -m pip install -q --disable-pip-version-check --only-binary=:all: --require-hashes -r $< || echo 'No uv for this machine; pip will install instead'
 	@touch $@
 
-$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.base
-	@echo 'Installing the processor and its PostgreSQL (some 10 seconds, once)'
+$(VENV)/.runtime: requirements.lock $(VENV)/.base
+	@echo 'Installing the libraries and PostgreSQL (some 10 seconds, once)'
 	@$(call install,$<)
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+$(VENV)/.project: pyproject.toml $(VENV)/.runtime
+	@$(install_project)
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime | $(VENV)/.project
 	@echo 'Installing the development tools (some 10 seconds, once)'
 	@$(call install,$<)
 	@touch $@
 
-$(VENV)/.replay: requirements-replay.lock $(VENV)/.runtime
-	@echo 'Installing the receipts and pandas (about 100 MB, once)'
+$(VENV)/.replay: requirements-replay.lock $(VENV)/.runtime | $(VENV)/.project
+	@echo 'Installing pandas and a year of receipts (about 100 MB, once)'
 	@$(call install,$<)
 	@touch $@

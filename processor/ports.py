@@ -5,30 +5,21 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from processor.domain.account import Account
+from processor.domain.batch import Loaded, Wanted
 from processor.domain.chain import Chain
-from processor.domain.operation import Operation, Recorded
+from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
 
 
-class Wanted(NamedTuple):
-    """What a batch needs to know: its members, cards and keys, each without repetition.
+class Reply(NamedTuple):
+    """What a call gets: `body` is the serialised Operation if it is APPLIED, else the serialised status.
 
-    Keys are looked up among the operations whose occurred_at lies between `earliest_us` and `latest_us`.
+    `replayed` tells that the call was answered from the ledger and had no effect of its own.
     """
 
-    member_ids: Sequence[int]
-    cards: Sequence[str]
-    idempotency_keys: Sequence[str]
-    earliest_us: int
-    latest_us: int
-
-
-class Loaded(NamedTuple):
-    """What storage knows of it; whatever does not exist is absent."""
-
-    accounts: dict[int, Account]
-    members_by_card: dict[str, int]
-    recorded: dict[str, Recorded]
+    outcome: Outcome
+    body: bytes
+    replayed: bool
 
 
 class LedgerTransaction(Protocol):

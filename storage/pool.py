@@ -1,11 +1,12 @@
 """Connections to PostgreSQL: the pool of the service, and single ones of the operator."""
 
-import asyncio
 from typing import Final
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from processor.domain.failures import StorageUnavailable
+from storage.errors import DATABASE_ERRORS, describe
 
 SERVICE_ROLE: Final = "loyalty_service"
 # PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
@@ -29,23 +30,26 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
             max_inactive_connection_lifetime=0,
             command_timeout=statement_timeout_seconds + 1,
             timeout=5,
-            target_session_attrs="read-write",
+            target_session_attrs=SessionAttribute.read_write,
             server_settings=settings,
             init=_enter_service,
             reset=_keep_session,
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise StorageUnavailable(_reason(error)) from error
+    except DATABASE_ERRORS as error:
+        raise StorageUnavailable(describe(error)) from error
 
 
 async def connect(dsn: str) -> asyncpg.Connection:
     """Open one connection as the login that `dsn` names, which owns the tables. Raises StorageUnavailable."""
     try:
-        connection = await asyncpg.connect(
-            dsn, timeout=10, target_session_attrs="read-write", server_settings={"timezone": "UTC"}
+        connection: asyncpg.Connection = await asyncpg.connect(
+            dsn,
+            timeout=10,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings={"timezone": "UTC"},
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise StorageUnavailable(_reason(error)) from error
+    except DATABASE_ERRORS as error:
+        raise StorageUnavailable(describe(error)) from error
     await _use_unix_microseconds(connection)
     return connection
 
@@ -68,9 +72,3 @@ async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:
 
 async def _keep_session(connection: asyncpg.Connection) -> None:
     """Spare the round trip of a reset: the service leaves nothing behind but what its transactions end."""
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-        return "PostgreSQL did not answer in time"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

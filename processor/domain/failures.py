@@ -1,7 +1,7 @@
 """How storage can fail, in the words that the ledger acts on."""
 
 
-class StorageFailure(Exception):
+class StorageFailure(Exception):  # noqa: N818 - what follows are states of the world, not defects
     """Base of all; the text is for the log, never for a till."""
 
 
@@ -10,11 +10,11 @@ class StorageUnavailable(StorageFailure):
 
 
 class BatchConflict(StorageFailure):
-    """Another transaction stood in the way (deadlock, serialisation, equal key); nothing was written. Re-run."""
+    """Another transaction stood in the way (deadlock, equal key); nothing was written. Run it again."""
 
 
 class OutcomeUnknown(StorageFailure):
-    """The connection broke at or after COMMIT; the batch may be written. Re-run: the keys make it safe."""
+    """The connection broke at COMMIT; the batch may be written. Run it again: the keys make it safe."""
 
 
 class RowRejected(StorageFailure):

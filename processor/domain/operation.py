@@ -51,15 +51,16 @@ class Recorded(NamedTuple):
 
 
 def draft_operation(
-    chain_id: int,
     command: Command,
-    payload_fingerprint: bytes,
     account: Account,
     decision: Decision,
+    *,
+    chain_id: int,
+    payload_fingerprint: bytes,
     program_version: int,
     recorded_at_us: int,
 ) -> Operation:
-    """The row of a decided command, with `response` and `entry_hash` still empty."""
+    """The row of a command decided on `account`, with `response` and `entry_hash` still empty."""
     balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
     return Operation(
         chain_id,
@@ -124,8 +125,7 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
         len(operation.fingerprint),
         len(operation.response),
     )
-    texts = "\0".join(
-        (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id, "")
-    )
+    identifiers = (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id)
+    texts = "".join(f"{identifier}\0" for identifier in identifiers)
     content = b"".join((previous_hash, numbers, operation.fingerprint, operation.response, texts.encode()))
     return blake2b(content, digest_size=ENTRY_HASH_BYTES).digest()

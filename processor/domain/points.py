@@ -27,10 +27,7 @@ def _paid_parts(program: Program, receipt: Receipt, redeemed_minor: int) -> list
     if program.rounding_scope is RoundingScope.RECEIPT or not receipt.lines:
         return [receipt.total_minor - redeemed_minor]
     amounts = [line.amount_minor for line in receipt.lines]
-    return [
-        amount - share
-        for amount, share in zip(amounts, apportion(redeemed_minor, amounts), strict=True)
-    ]
+    return [amount - share for amount, share in zip(amounts, apportion(redeemed_minor, amounts), strict=True)]
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:

@@ -1,3 +1,16 @@
+-- name: begin_home
+-- Sent as one simple query, so that a batch begins in a single round trip.
+BEGIN;
+SELECT enter_home('{chain_id}', '{home}');
+
+-- name: begin_alone
+BEGIN;
+SELECT enter_alone('{chain_id}', NULL);
+
+-- name: begin_moving_home
+BEGIN;
+SELECT enter_alone('{chain_id}', '{home}');
+
 -- name: lock_accounts
 -- Locks and reads the accounts of a batch, in the one order in which every process locks them.
 SELECT

@@ -1,0 +1,1 @@
+"""Load, comparison with PostgreSQL's own limit, and the replay of real receipts."""

@@ -1,0 +1,28 @@
+"""What a batch of calls asks of storage, and what it gets."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from processor.domain.account import Account
+from processor.domain.operation import Recorded
+
+
+class Wanted(NamedTuple):
+    """What a batch needs to know: its members, cards and keys, each without repetition.
+
+    Keys are looked up among the operations whose occurred_at lies between `earliest_us` and `latest_us`.
+    """
+
+    member_ids: Sequence[int]
+    cards: Sequence[str]
+    idempotency_keys: Sequence[str]
+    earliest_us: int
+    latest_us: int
+
+
+class Loaded(NamedTuple):
+    """What storage knows of it; whatever does not exist is absent."""
+
+    accounts: dict[int, Account]
+    members_by_card: dict[str, int]
+    recorded: dict[str, Recorded]

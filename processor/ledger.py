@@ -1,0 +1,136 @@
+"""Applies batches: load the state, settle each call, commit; run it again where that is safe and right."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from time import time_ns
+from typing import Final
+
+import structlog
+
+from processor.call import Call
+from processor.domain.failures import (
+    BatchConflict,
+    OutcomeUnknown,
+    RowRejected,
+    StorageFailure,
+    StorageUnavailable,
+)
+from processor.domain.outcomes import Outcome
+from processor.failpoints import hit
+from processor.metrics import LedgerMetrics
+from processor.ports import Directory, Encoder, LedgerStore, Reply
+from processor.settlement import Settlement
+
+_PAUSE_SECONDS_FIRST: Final = 0.005
+_PAUSE_SECONDS_MAX: Final = 0.25
+
+log = structlog.get_logger()
+
+
+class Ledger:
+    """Gives every call of a batch its reply, each effect committed durably before."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        directory: Directory,
+        encoder: Encoder,
+        metrics: LedgerMetrics,
+        *,
+        retry_seconds: float,
+    ) -> None:
+        """A batch that can't be committed is run again for `retry_seconds`."""
+        self._store = store
+        self._directory = directory
+        self._encoder = encoder
+        self._metrics = metrics
+        self._retry_seconds = retry_seconds
+        self._unreachable_since: float | None = None
+
+    async def apply(self, chain_id: int, calls: Sequence[Call]) -> None:
+        """Answer the calls of one chain, in order. A row that PostgreSQL rejects fails its own call alone."""
+        try:
+            await self._commit_or_give_up(chain_id, calls)
+        except RowRejected as failure:
+            await self._isolate(chain_id, calls, failure)
+
+    async def _isolate(self, chain_id: int, calls: Sequence[Call], failure: RowRejected) -> None:
+        """Run a batch with a poisoned call by halves, until that call stands alone."""
+        if len(calls) == 1:
+            log.error("row rejected", chain_id=chain_id, error=str(failure))
+            self.refuse(calls, Outcome.INTERNAL_ERROR)
+            return
+        middle = len(calls) // 2
+        await self.apply(chain_id, calls[:middle])
+        await self.apply(chain_id, calls[middle:])
+
+    async def _commit_or_give_up(self, chain_id: int, calls: Sequence[Call]) -> None:
+        started = asyncio.get_running_loop().time()
+        pause_seconds = _PAUSE_SECONDS_FIRST
+        uncertain: dict[str, bytes] = {}
+        while failure := await self._try(chain_id, calls, uncertain):
+            if self._is_hopeless(failure, started, is_uncertain=bool(uncertain)):
+                self.refuse(calls, Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE)
+                return
+            # Jitter, so that batches that met once do not meet again.
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
+
+    async def _try(
+        self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]
+    ) -> StorageFailure | None:
+        """Run the batch once and deliver; or return the failure that running it again may mend.
+
+        Responses whose commit has an unknown outcome are added to `uncertain`.
+        """
+        settlement = self._settlement(chain_id, calls, uncertain)
+        try:
+            async with self._store.transaction(chain_id, settlement.occurred_at_us()) as transaction:
+                settlement.settle(await transaction.load(settlement.wanted()))
+                if settlement.operations:
+                    await transaction.save(settlement.operations, settlement.changed_accounts())
+                hit("before_commit")
+        except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
+            if isinstance(failure, OutcomeUnknown):
+                uncertain.update((row.idempotency_key, row.response) for row in settlement.operations)
+            self._note_failure(failure)
+            return failure
+        hit("after_commit")
+        self._unreachable_since = None
+        self._deliver(calls, settlement.replies)
+        return None
+
+    def _settlement(self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]) -> Settlement:
+        return Settlement(
+            self._directory.chain(chain_id),
+            calls,
+            self._encoder,
+            now_us=time_ns() // 1_000,
+            loop_seconds=asyncio.get_running_loop().time(),
+            uncertain=uncertain,
+        )
+
+    def _note_failure(self, failure: StorageFailure) -> None:
+        self._metrics.count_rerun(failure)
+        log.warning("batch not committed", failure=type(failure).__name__, error=str(failure))
+        if isinstance(failure, StorageUnavailable) and self._unreachable_since is None:
+            self._unreachable_since = asyncio.get_running_loop().time()
+
+    def _is_hopeless(self, failure: StorageFailure, started: float, *, is_uncertain: bool) -> bool:
+        """Whether to give up. In a long outage, batches that wrote nothing get a single attempt each."""
+        since = started
+        if isinstance(failure, StorageUnavailable) and not is_uncertain and self._unreachable_since:
+            since = self._unreachable_since
+        return asyncio.get_running_loop().time() - since > self._retry_seconds
+
+    def _deliver(self, calls: Sequence[Call], replies: Sequence[Reply | None]) -> None:
+        for call, reply in zip(calls, replies, strict=True):
+            if reply:
+                call.answer(reply)
+        self._metrics.count_replies(calls, replies)
+
+    def refuse(self, calls: Sequence[Call], outcome: Outcome) -> None:
+        """Answer the calls that still wait with an outcome that is not recorded."""
+        reply = Reply(outcome, self._encoder.refused(outcome, {}), replayed=False)
+        self._deliver(calls, [reply if call.is_waiting else None for call in calls])

@@ -1,0 +1,171 @@
+"""The hot path's storage: one transaction a batch, a handful of statements, none of them per row."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import itemgetter
+from time import perf_counter, time_ns
+from typing import Final
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from processor.domain.account import Account
+from processor.domain.batch import Loaded, Wanted
+from processor.domain.failures import OutcomeUnknown
+from processor.domain.operation import Operation, Recorded
+from processor.domain.outcomes import Outcome
+from storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS, describe, translate
+from storage.partitions import Partitions
+from storage.queries import load_queries
+
+_SQL: Final = load_queries("ledger")
+_HOME_MOVED: Final = "LP001"
+_OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
+
+
+class PostgresLedger:
+    """The ledger in PostgreSQL, on connections of the service's pool."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, partitions: Partitions, on_commit: Callable[[float], object]
+    ) -> None:
+        """`on_commit` is told the seconds of every COMMIT."""
+        self._pool = pool
+        self._partitions = partitions
+        self._on_commit = on_commit
+
+    @asynccontextmanager
+    async def transaction(
+        self, chain_id: int, occurred_at_us: Sequence[int]
+    ) -> AsyncIterator["PostgresTransaction"]:
+        """As `LedgerStore.transaction`."""
+        async with self._connection() as connection:
+            home = await self._begin(connection, chain_id, occurred_at_us)
+            try:
+                yield PostgresTransaction(connection, chain_id, self._partitions, home)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            started = perf_counter()
+            await _commit(connection)
+            self._on_commit(perf_counter() - started)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        try:
+            connection = await self._pool.acquire()
+        except DATABASE_ERRORS as error:
+            raise translate(error) from error
+        try:
+            yield connection
+        except DATABASE_ERRORS as error:
+            raise translate(error) from error
+        finally:
+            await self._pool.release(connection)
+
+    async def _begin(
+        self, connection: PoolConnectionProxy, chain_id: int, times_us: Sequence[int]
+    ) -> str | None:
+        """Take the chain's lock: shared if all rows go to the chain's home partition, else alone.
+
+        Returns that partition's name if all rows go there.
+        """
+        home = await self._partitions.name_for(time_ns() // 1_000)
+        if not await self._all_in(home, times_us):
+            await connection.execute(_SQL["begin_alone"].format(chain_id=chain_id))
+            return None
+        try:
+            await connection.execute(_SQL["begin_home"].format(chain_id=chain_id, home=home))
+        except asyncpg.PostgresError as error:
+            await _roll_back(connection)
+            if error.sqlstate != _HOME_MOVED:
+                raise
+            await connection.execute(_SQL["begin_moving_home"].format(chain_id=chain_id, home=home))
+        return home
+
+    async def _all_in(self, home: str, times_us: Sequence[int]) -> bool:
+        if not times_us:
+            return True
+        return (
+            home
+            == await self._partitions.name_for(min(times_us))
+            == await self._partitions.name_for(max(times_us))
+        )
+
+
+class PostgresTransaction:
+    """One open transaction; see `LedgerTransaction`."""
+
+    def __init__(
+        self, connection: PoolConnectionProxy, chain_id: int, partitions: Partitions, home: str | None
+    ) -> None:
+        self._connection = connection
+        self._chain_id = chain_id
+        self._partitions = partitions
+        self._home = home
+
+    async def load(self, wanted: Wanted) -> Loaded:
+        """As `LedgerTransaction.load`."""
+        members_by_card = await self._find_cards(wanted.cards) if wanted.cards else {}
+        accounts = await self._lock_accounts({*wanted.member_ids, *members_by_card.values()})
+        return Loaded(accounts, members_by_card, await self._probe(wanted))
+
+    async def _find_cards(self, cards: Sequence[str]) -> dict[str, int]:
+        rows = await self._connection.fetch(_SQL["find_cards"], self._chain_id, cards)
+        return dict(map(tuple, rows))
+
+    async def _lock_accounts(self, member_ids: set[int]) -> dict[int, Account]:
+        rows = await self._connection.fetch(_SQL["lock_accounts"], self._chain_id, sorted(member_ids))
+        return {row[0]: Account(*row) for row in rows}
+
+    async def _probe(self, wanted: Wanted) -> dict[str, Recorded]:
+        rows = await self._connection.fetch(
+            _SQL["probe_keys"],
+            self._chain_id,
+            wanted.idempotency_keys,
+            wanted.earliest_us,
+            wanted.latest_us,
+        )
+        return {
+            key: Recorded(Outcome(outcome), fingerprint, response)
+            for key, outcome, fingerprint, response in rows
+        }
+
+    async def save(self, operations: Sequence[Operation], accounts: Sequence[Account]) -> None:
+        """As `LedgerTransaction.save`."""
+        await self._append(operations)
+        member_ids, balances, sequences, hashes = zip(*accounts, strict=True)
+        await self._connection.execute(
+            _SQL["update_accounts"], self._chain_id, member_ids, balances, sequences, hashes
+        )
+
+    async def _append(self, operations: Sequence[Operation]) -> None:
+        """COPY each operation into its own partition, which spares PostgreSQL the routing of rows."""
+        if self._home:
+            await self._copy(self._home, operations)
+            return
+        placed = [(await self._partitions.name_for(row.occurred_at_us), row) for row in operations]
+        placed.sort(key=itemgetter(0))
+        for partition, rows in groupby(placed, key=itemgetter(0)):
+            await self._copy(partition, [row for _, row in rows])
+
+    async def _copy(self, partition: str, operations: Sequence[Operation]) -> None:
+        await self._connection.copy_records_to_table(
+            partition, records=operations, columns=_OPERATION_COLUMNS
+        )
+
+
+async def _commit(connection: PoolConnectionProxy) -> None:
+    try:
+        await connection.execute("COMMIT")
+    except CONNECTION_ERRORS as error:
+        raise OutcomeUnknown(describe(error)) from error
+
+
+async def _roll_back(connection: PoolConnectionProxy) -> None:
+    """End the transaction; a connection that can't even do that is closed, which ends it too."""
+    try:
+        await connection.execute("ROLLBACK")
+    except DATABASE_ERRORS:
+        connection.terminate()

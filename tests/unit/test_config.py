@@ -1,0 +1,118 @@
+"""Settings: where values come from, what is refused and in which words, and what never gets shown."""
+
+import json
+
+import pytest
+
+from processor.config import ConfigError, Settings, as_environment, effective, load_settings, mask_dsn
+
+A_URL = "a URL such as postgresql://user:password@localhost:5432/loyalty"
+DSN = "postgresql://till:s3cret@db1:5432,db2:5433/loyalty"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"LOYALTY_{name.upper()}", raising=False)
+
+
+def problems(**overrides: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(**overrides)
+    return caught.value.lines
+
+
+def test_a_flag_wins_over_the_environment_and_each_value_tells_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOYALTY_DSN", DSN)
+    monkeypatch.setenv("LOYALTY_WORKERS", "4")
+    monkeypatch.setenv("LOYALTY_LANES", "4")
+    settings = load_settings(workers=2, http_port=None)
+    shown = {option.name: (option.value, option.source) for option in effective(settings)}
+    assert shown["workers"] == (2, "flag")
+    assert shown["lanes"] == (4, "environment")
+    assert shown["http_port"] == (9464, "default")
+
+
+def test_the_effective_settings_hide_the_password() -> None:
+    settings = load_settings(dsn=DSN)
+    assert "s3cret" not in json.dumps(effective(settings))
+    assert "s3cret" not in repr(settings)
+    assert effective(settings)[0].value == "postgresql://till:***@db1:5432,db2:5433/loyalty"
+
+
+def test_a_child_process_loads_equal_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(dsn=DSN, workers=3, drain_seconds=0.5, log_level="debug")
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().model_dump() == settings.model_dump()
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOYALTY_PORT", "")
+    assert load_settings(dsn=DSN).port == 50051
+
+
+@pytest.mark.parametrize(
+    "dsn, masked",
+    [
+        (DSN, "postgresql://till:***@db1:5432,db2:5433/loyalty"),
+        ("postgres://till@db/loyalty", "postgres://till@db/loyalty"),
+        ("postgresql://u:p@ss/w:rd@db/x", "postgresql://u:***@db/x"),
+        ("postgresql://db/x?user=u&password=pw&sslmode=require", None),
+        ("postgresql://u:pw@/x?host=/run/pg&sslpassword=pw", None),
+        ("host=a,b user=u password=pw dbname=x", "host=a,b user=u password=*** dbname=x"),
+        (r"password = 'pw pw\'pw' host=a", "password = *** host=a"),
+        ("PASSWORD=pw", "PASSWORD=***"),
+    ],
+)
+def test_every_form_of_dsn_loses_its_password(dsn: str, masked: str | None) -> None:
+    assert "pw" not in mask_dsn(dsn)
+    assert masked is None or mask_dsn(dsn) == masked
+
+
+def test_every_problem_gets_one_line_that_says_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOYALTY_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("LOYALTY_LOG_FORMAT", "xml")
+    monkeypatch.setenv("LOYALTY_RETRY_SECONDS", "nan")
+    assert problems(workers=0, tls_key_file="/no/such.pem", colour="red") == [
+        f"LOYALTY_DSN (or --dsn) is not set; it must be {A_URL}",
+        "LOYALTY_PORT is 'tcp://10.0.0.1:80'; it must be a whole number from 0 to 65,535",
+        "--workers is '0'; it must be a whole number from 1 to 256",
+        "LOYALTY_RETRY_SECONDS is 'nan'; it must be a number from 0 to 300",
+        "--tls-key-file is '/no/such.pem'; it must be the path of a file that exists",
+        "LOYALTY_LOG_FORMAT is 'xml'; it must be 'auto' or 'json' or 'console'",
+        "--colour is not an option; `loyalty-processor config` lists those there are",
+    ]
+
+
+def test_a_dsn_of_the_wrong_form_is_refused_without_telling_its_password() -> None:
+    assert problems(dsn="host=db password=s3cret") == [f"--dsn is 'host=db password=***'; it must be {A_URL}"]
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if "file" not in name])
+def test_every_option_refuses_nonsense_in_its_own_words(name: str) -> None:
+    nonsense: object = [] if name in ("host", "http_host") else "nonsense"
+    (line,) = problems(**{"dsn": DSN, name: nonsense})
+    assert line.startswith(f"--{name.replace('_', '-')} is ")
+    assert "None" not in line
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"tls_cert_file": __file__}, "there is no key; set LOYALTY_TLS_KEY_FILE too"),
+        ({"tls_key_file": __file__}, "there is no certificate; set LOYALTY_TLS_CERT_FILE too"),
+        ({"tls_client_ca_file": __file__}, "set LOYALTY_TLS_CERT_FILE and LOYALTY_TLS_KEY_FILE too"),
+        ({"drain_seconds": 9, "stop_seconds": 5}, "--drain-seconds is 9.0 and --stop-seconds is 5.0"),
+        ({"port": 9464}, "--port is 9464 and LOYALTY_HTTP_PORT is 9464; gRPC and HTTP need a port each"),
+    ],
+)
+def test_contradictions_are_refused(options: dict[str, object], complaint: str) -> None:
+    (line,) = problems(dsn=DSN, **options)
+    assert complaint in line
+
+
+def test_equal_free_ports_are_no_contradiction() -> None:
+    assert load_settings(dsn=DSN, port=0, http_port=0).port == 0
