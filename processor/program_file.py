@@ -41,6 +41,13 @@ class ProgramFileError(Exception):
         super().__init__(f"{len(problems)} problems")
         self.problems = problems
 
+    def lines(self, file_name: str) -> list[str]:
+        """One line for each problem, in the form that editors jump to."""
+        return [
+            f"{file_name}:{place.line}:{place.column}: {path}{': ' if path else ''}{message}"
+            for place, path, message in self.problems
+        ]
+
 
 def parse_program(text: str) -> ProgramFile:
     """Read a program file. Raises ProgramFileError with every problem there is."""

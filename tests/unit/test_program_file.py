@@ -58,7 +58,7 @@ def test_without_redemption_points_pay_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "time_us"),
+    "written, time_us",
     [
         ("2027-01-01T00:00:00Z", 1_798_761_600_000_000),
         ("'2027-01-01T03:00:00.000001+03:00'", 1_798_761_600_000_001),
@@ -117,7 +117,7 @@ def test_only_plain_decimal_whole_numbers_are_numbers(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    "text, problem",
     [
         ("", "1:1: : is empty"),
         ("hello", '1:1: : must be a mapping of earning, redemption, ..., not "hello"'),
