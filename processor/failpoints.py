@@ -62,7 +62,7 @@ def _refusal(given: str, complaint: str) -> ConfigError:
 
 
 def _kill(probability: float) -> None:
-    if random.random() < probability:  # noqa: S311 (no secret)
+    if random.random() < probability:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from processor.domain.account import Account
 from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
 from processor.domain.operation import Operation, Recorded
