@@ -1,7 +1,6 @@
 """The ledger's partitions, made under load and taken away when no window reaches them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,19 +20,6 @@ NOW_US = time_ns() // 1_000
 
 def unix_us(year: int, month: int, day: int) -> int:
     return int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 1_000_000
-
-
-@pytest.fixture
-async def owner(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(database)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    async with await open_pool(database, connections=2, statement_timeout_seconds=10) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -135,23 +121,17 @@ async def write_more(connection: asyncpg.Connection, chain_id: int) -> None:
 async def test_making_ahead_survives_a_lost_database(
     partitions: Partitions,
     postgres: Server,
-    database: str,
     owner: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    name = database.rpartition("/")[2].partition("?")[0]
+    name = await owner.fetchval("SELECT current_database()")
     await partitions.load()
-    await asyncio.to_thread(postgres.execute, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    await asyncio.to_thread(postgres.cut_off, name)
     task = asyncio.create_task(partitions.keep_ahead(2, 0.01))
     await asyncio.sleep(0.2)
     assert not task.done()
-    assert await names(owner) == []
-    await asyncio.to_thread(postgres.execute, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await asyncio.to_thread(postgres.let_in, name)
     async with asyncio.timeout(30):
         while partitions.runway_seconds() == 0:  # noqa: ASYNC110 - what a user of it would do
             await asyncio.sleep(0.01)
