@@ -1,5 +1,7 @@
 """Every column of a ledger row, and the row before it, go into the row's hash."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
 from tests.property.strategies import accounts, commands, identifiers, optional_identifiers, programs
 
-OTHER_VALUES: dict[str, st.SearchStrategy[object]] = {
+OTHER_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "chain_id": st.integers(1, 2**31 - 1),
     "kind": st.sampled_from(Kind),
     "outcome": st.sampled_from(Outcome),
