@@ -1,6 +1,6 @@
 """From what went wrong to one clear line and an exit status."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -12,6 +12,8 @@ from storage.directory import DirectoryError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
 from storage.owner import SchemaMissingError
+
+PROGRAM: Final = "loyalty-processor"
 
 
 class ExitStatus(IntEnum):
@@ -30,7 +32,6 @@ EXIT_STATUSES: Final = (
 )
 
 _STATUS_OF: Final[tuple[tuple[type[Exception], ExitStatus], ...]] = (
-    (StorageUnavailable, ExitStatus.NO_POSTGRESQL),
     (EmbeddedPostgresError, ExitStatus.NO_POSTGRESQL),
     (StorageFailure, ExitStatus.REFUSED),
     (DirectoryError, ExitStatus.REFUSED),
@@ -40,27 +41,37 @@ _STATUS_OF: Final[tuple[tuple[type[Exception], ExitStatus], ...]] = (
 
 
 class CommandError(Exception):
-    """A command cannot do what it was asked; `lines` say why and what to change."""
+    """A command cannot do what it was asked; one line says why and what to change."""
 
-    def __init__(self, lines: str | Iterable[str], status: ExitStatus = ExitStatus.REFUSED) -> None:
-        self.lines = [lines] if isinstance(lines, str) else list(lines)
-        super().__init__("; ".join(self.lines))
+    def __init__(self, line: str, status: ExitStatus = ExitStatus.REFUSED) -> None:
+        super().__init__(line)
         self.status = status
+
+
+class InputFileError(Exception):
+    """A file that a command was given cannot be used; `lines` begin with its name, and the place in it."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__(f"{len(lines)} problems")
+        self.lines = lines
 
 
 def describe(error: Exception) -> tuple[ExitStatus, list[str]]:
     """The exit status of an error, and the lines to show for it."""
     match error:
-        case CommandError():
-            return error.status, error.lines
+        case InputFileError():
+            return ExitStatus.USAGE, list(error.lines)
         case ConfigError():
-            return ExitStatus.USAGE, error.lines
+            return ExitStatus.USAGE, [f"{PROGRAM}: {line}" for line in error.lines]
         case typer.TyperException():
-            return ExitStatus.USAGE, [f"{error.format_message()} (--help shows the usage)"]
+            message = error.format_message()
+            return ExitStatus.USAGE, [f"{PROGRAM}: {message} (--help shows the usage)"] if message else []
+        case CommandError():
+            return error.status, [f"{PROGRAM}: {error}"]
         case StorageUnavailable():
-            return ExitStatus.NO_POSTGRESQL, [f"PostgreSQL cannot be used: {error}"]
+            return ExitStatus.NO_POSTGRESQL, [f"{PROGRAM}: PostgreSQL cannot be used: {error}"]
     for kind, status in _STATUS_OF:
         if isinstance(error, kind):
-            return status, [str(error)]
+            return status, [f"{PROGRAM}: {error}"]
     text = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return ExitStatus.DEFECT, [f"unexpected {text} (loyalty-processor --debug ... shows where)"]
+    return ExitStatus.DEFECT, [f"{PROGRAM}: unexpected {text} ({PROGRAM} --debug ... shows where)"]
