@@ -22,7 +22,7 @@ FROM schema_migration
 ORDER BY version;
 
 -- name: enter_step
--- Functions keep the search path of their creation (FROM CURRENT); temporary tables must not come first in it.
+-- Functions keep the search path of their creation (FROM CURRENT), and temporary tables must not come first.
 SELECT
     set_config('lock_timeout', $1, TRUE),
     set_config('search_path', quote_ident(current_schema()) || ', pg_temp', TRUE);
