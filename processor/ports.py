@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from processor.domain.account import Account
 from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
-from processor.domain.operation import Operation
+from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
 
 
@@ -46,6 +47,31 @@ class LedgerStore(Protocol):
 
         An error inside rolls back. Raises StorageUnavailable, BatchConflict, OutcomeUnknown or RowRejected.
         """
+        ...
+
+
+class LedgerReader(Protocol):
+    """Reads beside the hot path. Of `member_id` (else 0) and `card` (else "") one is given.
+
+    Each raises StorageUnavailable if PostgreSQL can't be reached.
+    """
+
+    async def resolve(self, chain_id: int, member_id: int, card: str) -> int | None:
+        """The member_id, if there is such a member."""
+        ...
+
+    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
+        """The member's account."""
+        ...
+
+    async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
+        """What the ledger has under a key; the newest, if several partitions have it."""
+        ...
+
+    async def operations(
+        self, chain_id: int, member_id: int, before_sequence: int, limit: int
+    ) -> list[tuple[int, str, Recorded]]:
+        """(sequence, idempotency_key, recorded) of the member before a sequence number, newest first."""
         ...
 
 
