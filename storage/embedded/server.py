@@ -124,7 +124,7 @@ class EmbeddedPostgres:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_seconds)
                 self._process = None
-        self._cluster.unlock()
+        self._cluster.release()
 
     def kill(self) -> None:
         """End the server as a crash would: SIGKILL for the postmaster and its children."""
@@ -133,7 +133,7 @@ class EmbeddedPostgres:
             self._process.wait()
             self._process = None
             self._end_orphans()
-        self._cluster.unlock()
+        self._cluster.release()
 
     def _start(self) -> None:
         cluster = self._cluster
@@ -177,7 +177,7 @@ class EmbeddedPostgres:
                 )
             return wanted
         # Seeded by the cluster, so that a directory is served on the same port in every run.
-        candidates = random.Random(self._cluster.name).sample(PORTS, 100)  # noqa: S311 - no secret
+        candidates = random.Random(self._cluster.name).sample(PORTS, 100)
         if self._port is not None:
             candidates.insert(0, self._port)
         return next(port for port in candidates if _is_free(port))
