@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from processor.domain.account import Account
-from processor.domain.batch import Loaded, Wanted
+from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
@@ -26,11 +26,14 @@ class LedgerTransaction(Protocol):
     """One open transaction of one chain; failures are those of `processor.domain.failures`."""
 
     async def load(self, wanted: Wanted) -> Loaded:
-        """Lock and read the accounts, then look the keys up."""
+        """Read the accounts, locking them if the transaction is `locking`, then look the keys up."""
         ...
 
-    async def save(self, operations: Sequence[Operation], accounts: Sequence[Account]) -> None:
-        """Append the operations and update the accounts that they changed."""
+    async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
+        """Update the accounts and append the operations.
+
+        Raises BatchConflict if an account has changed since it was read.
+        """
         ...
 
 
@@ -38,7 +41,7 @@ class LedgerStore(Protocol):
     """The ledger's storage."""
 
     def transaction(
-        self, chain_id: int, occurred_at_us: Sequence[int]
+        self, chain_id: int, occurred_at_us: Sequence[int], *, locking: bool
     ) -> AbstractAsyncContextManager[LedgerTransaction]:
         """Open a transaction that may append operations of these times; commits at the end, durably.
 

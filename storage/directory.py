@@ -10,18 +10,26 @@ from typing import Final, NamedTuple, NoReturn
 
 import asyncpg
 
-from processor.domain.api_key import KEY_ID_ALPHABET, KEY_ID_CHARS, format_api_key, hash_secret
+from processor.domain.api_key import (
+    KEY_ID_ALPHABET,
+    KEY_ID_CHARS,
+    format_api_key,
+    hash_secret,
+    parse_api_key,
+    secret_matches,
+)
 from processor.domain.chain import ApiKey, Chain
 from processor.domain.failures import StorageUnavailable
 from processor.domain.program import Program
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
+from storage.errors import DATABASE_ERRORS, describe
 from storage.queries import load_queries
 
 WINDOW_BACK_SECONDS: Final = 45 * 86_400
 WINDOW_AHEAD_SECONDS: Final = 600
+_SECRET_BYTES: Final = 24
 
 _SQL: Final = load_queries("directory")
-_UNREADABLE: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _log: Final = logging.getLogger(__name__)
 
 
@@ -52,8 +60,8 @@ class PostgresDirectory:
             async with self._pool.acquire() as connection:
                 if await connection.fetchval(_SQL["revision"]) != self._revision:
                     await self._reload(connection)
-        except _UNREADABLE as error:
-            raise StorageUnavailable(str(error) or type(error).__name__) from error
+        except DATABASE_ERRORS as error:
+            raise StorageUnavailable(describe(error)) from error
 
     async def watch(self, interval_seconds: float) -> NoReturn:
         """Refresh for ever; while PostgreSQL is away, what was known stays in force."""
@@ -160,9 +168,19 @@ async def find_chain(connection: asyncpg.Connection, name: str) -> int:
 async def create_key(connection: asyncpg.Connection, chain_id: int, label: str = "") -> str:
     """Create an API key and return its text, which nobody can find out later."""
     key_id = "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(KEY_ID_CHARS))
-    secret = secrets.token_urlsafe(32)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
     await connection.execute(_SQL["create_key"], key_id, chain_id, label, hash_secret(secret))
     return format_api_key(key_id, secret)
+
+
+async def is_key_in_force(connection: asyncpg.Connection, chain_id: int, api_key: str) -> bool:
+    """Whether a text is an API key of the chain that is neither unknown nor revoked."""
+    parsed = parse_api_key(api_key)
+    if parsed is None:
+        return False
+    key_id, secret = parsed
+    row = await connection.fetchrow(_SQL["live_key"], key_id, chain_id)
+    return row is not None and secret_matches(secret, row["secret_sha256"])
 
 
 async def revoke_key(connection: asyncpg.Connection, key_id: str) -> None:

@@ -98,7 +98,7 @@ class Violation(NamedTuple):
         return Violation(f"{parent}.{self.field}", self.description)
 
 
-class Refused(Exception):  # noqa: N818 - an answer to the till, not a defect
+class Refused(Exception):
     """Ends a call outside of the ledger; `reply` is what the till gets."""
 
     def __init__(

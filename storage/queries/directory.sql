@@ -18,6 +18,10 @@ SELECT
 FROM api_key
 WHERE api_key.revoked_at IS NULL;
 
+-- name: live_key
+SELECT api_key.secret_sha256 FROM api_key
+WHERE api_key.key_id = $1 AND api_key.chain_id = $2 AND api_key.revoked_at IS NULL;
+
 -- name: programs
 SELECT
     program.chain_id,
@@ -67,7 +71,10 @@ ORDER BY api_key.created_at, api_key.key_id;
 INSERT INTO program (chain_id, version, effective_from, document)
 VALUES (
     $1,
-    (SELECT coalesce(max(p.version), 0) + 1 FROM program AS p WHERE p.chain_id = $1),
+    (
+        SELECT coalesce(max(p.version), 0) + 1 FROM program AS p
+        WHERE p.chain_id = $1
+    ),
     coalesce($2, now()),
     $3
 )
