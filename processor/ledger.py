@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from time import time_ns
 from typing import Final
 
@@ -19,11 +20,12 @@ from processor.domain.failures import (
 from processor.domain.outcomes import Outcome
 from processor.failpoints import hit
 from processor.metrics import LedgerMetrics
-from processor.ports import Directory, Encoder, LedgerStore, Reply
+from processor.ports import Directory, Encoder, LedgerStore, LedgerTransaction, Reply
 from processor.settlement import Settlement
 
 _PAUSE_SECONDS_FIRST: Final = 0.005
 _PAUSE_SECONDS_MAX: Final = 0.25
+_LOCKINGS_AFTER_CONFLICT: Final = 32
 
 log = structlog.get_logger()
 
@@ -47,6 +49,7 @@ class Ledger:
         self._metrics = metrics
         self._retry_seconds = retry_seconds
         self._unreachable_since: float | None = None
+        self._lockings_left: dict[int, int] = {}
 
     async def apply(self, chain_id: int, calls: Sequence[Call]) -> None:
         """Answer the calls of one chain, in order. A row that PostgreSQL rejects fails its own call alone."""
@@ -74,7 +77,7 @@ class Ledger:
                 self.refuse(calls, Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE)
                 return
             # Jitter, so that batches that met once do not meet again.
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))
             pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
 
     async def _try(
@@ -86,15 +89,16 @@ class Ledger:
         """
         settlement = self._settlement(chain_id, calls, uncertain)
         try:
-            async with self._store.transaction(chain_id, settlement.occurred_at_us()) as transaction:
-                settlement.settle(await transaction.load(settlement.wanted()))
+            async with self._transaction(chain_id, settlement) as transaction:
+                loaded = await transaction.load(settlement.wanted())
+                settlement.settle(loaded)
                 if settlement.operations:
-                    await transaction.save(settlement.operations, settlement.changed_accounts())
+                    await transaction.save(settlement.operations, settlement.account_changes(loaded))
                 hit("before_commit")
         except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
             if isinstance(failure, OutcomeUnknown):
                 uncertain.update((row.idempotency_key, row.response) for row in settlement.operations)
-            self._note_failure(failure)
+            self._note_failure(chain_id, failure)
             return failure
         hit("after_commit")
         self._unreachable_since = None
@@ -111,9 +115,21 @@ class Ledger:
             uncertain=uncertain,
         )
 
-    def _note_failure(self, failure: StorageFailure) -> None:
+    def _transaction(
+        self, chain_id: int, settlement: Settlement
+    ) -> AbstractAsyncContextManager[LedgerTransaction]:
+        """Read without locks, unless others lately changed accounts of this chain under our hands."""
+        lockings_left = self._lockings_left.get(chain_id, 0)
+        self._lockings_left[chain_id] = max(lockings_left - 1, 0)
+        return self._store.transaction(chain_id, settlement.occurred_at_us(), locking=lockings_left > 0)
+
+    def _note_failure(self, chain_id: int, failure: StorageFailure) -> None:
         self._metrics.count_rerun(failure)
-        log.warning("batch not committed", failure=type(failure).__name__, error=str(failure))
+        log.warning(
+            "batch not committed", chain_id=chain_id, failure=type(failure).__name__, error=str(failure)
+        )
+        if isinstance(failure, BatchConflict):
+            self._lockings_left[chain_id] = _LOCKINGS_AFTER_CONFLICT
         if isinstance(failure, StorageUnavailable) and self._unreachable_since is None:
             self._unreachable_since = asyncio.get_running_loop().time()
 

@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from processor.domain.account import Account
-from processor.domain.batch import Loaded, Wanted
+from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
-from processor.domain.operation import Operation
+from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
 
 
@@ -26,11 +26,14 @@ class LedgerTransaction(Protocol):
     """One open transaction of one chain; failures are those of `processor.domain.failures`."""
 
     async def load(self, wanted: Wanted) -> Loaded:
-        """Lock and read the accounts, then look the keys up."""
+        """Read the accounts, locking them if the transaction is `locking`, then look the keys up."""
         ...
 
-    async def save(self, operations: Sequence[Operation], accounts: Sequence[Account]) -> None:
-        """Append the operations and update the accounts that they changed."""
+    async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
+        """Update the accounts and append the operations.
+
+        Raises BatchConflict if an account has changed since it was read.
+        """
         ...
 
 
@@ -38,12 +41,37 @@ class LedgerStore(Protocol):
     """The ledger's storage."""
 
     def transaction(
-        self, chain_id: int, occurred_at_us: Sequence[int]
+        self, chain_id: int, occurred_at_us: Sequence[int], *, locking: bool
     ) -> AbstractAsyncContextManager[LedgerTransaction]:
         """Open a transaction that may append operations of these times; commits at the end, durably.
 
         An error inside rolls back. Raises StorageUnavailable, BatchConflict, OutcomeUnknown or RowRejected.
         """
+        ...
+
+
+class LedgerReader(Protocol):
+    """Reads beside the hot path. Of `member_id` (else 0) and `card` (else "") one is given.
+
+    Each raises StorageUnavailable if PostgreSQL can't be reached.
+    """
+
+    async def resolve(self, chain_id: int, member_id: int, card: str) -> int | None:
+        """The member_id, if there is such a member."""
+        ...
+
+    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
+        """The member's account."""
+        ...
+
+    async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
+        """What the ledger has under a key; the newest, if several partitions have it."""
+        ...
+
+    async def operations(
+        self, chain_id: int, member_id: int, before_sequence: int, limit: int
+    ) -> list[tuple[int, str, Recorded]]:
+        """(sequence, idempotency_key, recorded) of the member before a sequence number, newest first."""
         ...
 
 

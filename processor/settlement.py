@@ -6,7 +6,7 @@ import structlog
 
 from processor.call import Call
 from processor.domain.account import Account
-from processor.domain.batch import Loaded, Wanted
+from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
 from processor.domain.command import Command
 from processor.domain.decide import decide
@@ -23,7 +23,7 @@ class Settlement:
     """Settles the calls of one chain in order, each on the state that the ones before it left.
 
     `replies` has one entry per call, None for a call that nobody waits for any more. `operations` are to be
-    appended and `changed_accounts` to be updated before any reply may be given.
+    appended and `account_changes` to be saved before any reply may be given.
     """
 
     def __init__(
@@ -69,9 +69,12 @@ class Settlement:
             max(self._latest_us, *times_us),
         )
 
-    def changed_accounts(self) -> list[Account]:
+    def account_changes(self, loaded: Loaded) -> list[AccountChange]:
         """The accounts as the appended operations leave them."""
-        return list(self._changed.values())
+        return [
+            AccountChange(*account, loaded.accounts[member_id].member_sequence)
+            for member_id, account in self._changed.items()
+        ]
 
     def settle(self, loaded: Loaded) -> None:
         """Settle every call; a defect met by one of them is that one's INTERNAL_ERROR."""

@@ -15,13 +15,14 @@ from processor.domain.chain import ApiKey, Chain
 from processor.domain.failures import StorageUnavailable
 from processor.domain.program import Program
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
+from storage.errors import DATABASE_ERRORS, describe
 from storage.queries import load_queries
 
 WINDOW_BACK_SECONDS: Final = 45 * 86_400
 WINDOW_AHEAD_SECONDS: Final = 600
+_SECRET_BYTES: Final = 24
 
 _SQL: Final = load_queries("directory")
-_UNREADABLE: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _log: Final = logging.getLogger(__name__)
 
 
@@ -52,8 +53,8 @@ class PostgresDirectory:
             async with self._pool.acquire() as connection:
                 if await connection.fetchval(_SQL["revision"]) != self._revision:
                     await self._reload(connection)
-        except _UNREADABLE as error:
-            raise StorageUnavailable(str(error) or type(error).__name__) from error
+        except DATABASE_ERRORS as error:
+            raise StorageUnavailable(describe(error)) from error
 
     async def watch(self, interval_seconds: float) -> NoReturn:
         """Refresh for ever; while PostgreSQL is away, what was known stays in force."""
@@ -160,7 +161,7 @@ async def find_chain(connection: asyncpg.Connection, name: str) -> int:
 async def create_key(connection: asyncpg.Connection, chain_id: int, label: str = "") -> str:
     """Create an API key and return its text, which nobody can find out later."""
     key_id = "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(KEY_ID_CHARS))
-    secret = secrets.token_urlsafe(32)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
     await connection.execute(_SQL["create_key"], key_id, chain_id, label, hash_secret(secret))
     return format_api_key(key_id, secret)
 

@@ -11,8 +11,8 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from processor.domain.account import Account
-from processor.domain.batch import Loaded, Wanted
-from processor.domain.failures import OutcomeUnknown
+from processor.domain.batch import AccountChange, Loaded, Wanted
+from processor.domain.failures import BatchConflict, OutcomeUnknown
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
 from storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS, describe, translate
@@ -37,13 +37,13 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def transaction(
-        self, chain_id: int, occurred_at_us: Sequence[int]
+        self, chain_id: int, occurred_at_us: Sequence[int], *, locking: bool
     ) -> AsyncIterator["PostgresTransaction"]:
         """As `LedgerStore.transaction`."""
         async with self._connection() as connection:
             home = await self._begin(connection, chain_id, occurred_at_us)
             try:
-                yield PostgresTransaction(connection, chain_id, self._partitions, home)
+                yield PostgresTransaction(connection, chain_id, self._partitions, home, locking=locking)
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -98,25 +98,32 @@ class PostgresTransaction:
     """One open transaction; see `LedgerTransaction`."""
 
     def __init__(
-        self, connection: PoolConnectionProxy, chain_id: int, partitions: Partitions, home: str | None
+        self,
+        connection: PoolConnectionProxy,
+        chain_id: int,
+        partitions: Partitions,
+        home: str | None,
+        *,
+        locking: bool,
     ) -> None:
         self._connection = connection
         self._chain_id = chain_id
         self._partitions = partitions
         self._home = home
+        self._read_statement = _SQL["lock_accounts" if locking else "read_accounts"]
 
     async def load(self, wanted: Wanted) -> Loaded:
         """As `LedgerTransaction.load`."""
         members_by_card = await self._find_cards(wanted.cards) if wanted.cards else {}
-        accounts = await self._lock_accounts({*wanted.member_ids, *members_by_card.values()})
+        accounts = await self._read_accounts({*wanted.member_ids, *members_by_card.values()})
         return Loaded(accounts, members_by_card, await self._probe(wanted))
 
     async def _find_cards(self, cards: Sequence[str]) -> dict[str, int]:
         rows = await self._connection.fetch(_SQL["find_cards"], self._chain_id, cards)
         return dict(map(tuple, rows))
 
-    async def _lock_accounts(self, member_ids: set[int]) -> dict[int, Account]:
-        rows = await self._connection.fetch(_SQL["lock_accounts"], self._chain_id, sorted(member_ids))
+    async def _read_accounts(self, member_ids: set[int]) -> dict[int, Account]:
+        rows = await self._connection.fetch(self._read_statement, self._chain_id, sorted(member_ids))
         return {row[0]: Account(*row) for row in rows}
 
     async def _probe(self, wanted: Wanted) -> dict[str, Recorded]:
@@ -132,13 +139,16 @@ class PostgresTransaction:
             for key, outcome, fingerprint, response in rows
         }
 
-    async def save(self, operations: Sequence[Operation], accounts: Sequence[Account]) -> None:
+    async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
         """As `LedgerTransaction.save`."""
+        await self._update(sorted(changes))
         await self._append(operations)
-        member_ids, balances, sequences, hashes = zip(*accounts, strict=True)
-        await self._connection.execute(
-            _SQL["update_accounts"], self._chain_id, member_ids, balances, sequences, hashes
-        )
+
+    async def _update(self, changes: Sequence[AccountChange]) -> None:
+        columns = zip(*changes, strict=True)
+        status = await self._connection.execute(_SQL["update_accounts"], self._chain_id, *columns)
+        if status != f"UPDATE {len(changes)}":
+            raise BatchConflict("an account changed after it was read")
 
     async def _append(self, operations: Sequence[Operation]) -> None:
         """COPY each operation into its own partition, which spares PostgreSQL the routing of rows."""

@@ -12,8 +12,17 @@ SERVICE_ROLE: Final = "loyalty_service"
 # PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
-# Every statement is one of a few fixed shapes over arrays, so planning it anew for each call is pure loss.
-_SERVER_SETTINGS: Final = {"plan_cache_mode": "force_generic_plan", "jit": "off", "timezone": "UTC"}
+# Every statement is one of a few fixed shapes over arrays, so planning it anew for each call is pure loss;
+# and a plan made while this month's partition was empty must not go on reading it whole once it is full.
+_SERVER_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "timezone": "UTC",
+}
 
 
 async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: float) -> asyncpg.Pool:

@@ -26,3 +26,13 @@ class Loaded(NamedTuple):
     accounts: dict[int, Account]
     members_by_card: dict[str, int]
     recorded: dict[str, Recorded]
+
+
+class AccountChange(NamedTuple):
+    """An account as a batch leaves it, and the sequence that it had when the batch read it."""
+
+    member_id: int
+    balance_points: int
+    member_sequence: int
+    entry_hash: bytes
+    expected_sequence: int

@@ -1,7 +1,7 @@
 """How storage can fail, in the words that the ledger acts on."""
 
 
-class StorageFailure(Exception):  # noqa: N818 - what follows are states of the world, not defects
+class StorageFailure(Exception):
     """Base of all; the text is for the log, never for a till."""
 
 

@@ -88,8 +88,8 @@ def draft_operation(
 
 def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
     """The finished row: the draft with its response, chained to the member's row before."""
-    answered = draft._replace(response=response)
-    return answered._replace(entry_hash=entry_hash(previous_hash, answered))
+    *columns, _, _ = draft
+    return Operation(*columns, response, entry_hash(previous_hash, Operation(*columns, response, b"")))
 
 
 def account_after(operation: Operation) -> Account:

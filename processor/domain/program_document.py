@@ -1,6 +1,6 @@
 """A program as the document that an operator writes and the directory stores."""
 
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from processor.domain.program import Program, Rounding, RoundingScope
 
@@ -24,11 +24,21 @@ class RedemptionDocument(TypedDict):
 
 
 class ProgramDocument(TypedDict):
-    """The whole document, validated; its version and its time stand beside it."""
+    """The whole document, validated; its version and its time stand beside it.
+
+    Without `redemption`, points are only earned.
+    """
 
     earning: EarningDocument
-    redemption: RedemptionDocument
+    redemption: NotRequired[RedemptionDocument]
 
+
+_NO_REDEMPTION: Final[RedemptionDocument] = {
+    "value_points": 1,
+    "value_minor": 1,
+    "minimum_points": 1,
+    "maximum_share_percent": 0,
+}
 
 # Version 1 of every chain: a point for each 100.00 paid, worth 1.00, for at most half of a receipt.
 DEFAULT_PROGRAM: Final[ProgramDocument] = {
@@ -49,7 +59,8 @@ DEFAULT_PROGRAM: Final[ProgramDocument] = {
 
 def program_from_document(version: int, effective_from_us: int, document: ProgramDocument) -> Program:
     """The rules that a validated document describes."""
-    earning, redemption = document["earning"], document["redemption"]
+    earning = document["earning"]
+    redemption = document.get("redemption", _NO_REDEMPTION)
     return Program(
         version=version,
         effective_from_us=effective_from_us,

@@ -177,7 +177,7 @@ class EmbeddedPostgres:
                 )
             return wanted
         # Seeded by the cluster, so that a directory is served on the same port in every run.
-        candidates = random.Random(self._cluster.name).sample(PORTS, 100)  # noqa: S311 - no secret
+        candidates = random.Random(self._cluster.name).sample(PORTS, 100)
         if self._port is not None:
             candidates.insert(0, self._port)
         return next(port for port in candidates if _is_free(port))

@@ -9,8 +9,11 @@ END
 $$;
 
 DO $$
+DECLARE
+    -- Before PostgreSQL 16 every member of a role may set it.
+    may_set text := CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
-    IF NOT pg_has_role(current_user, 'loyalty_service', 'SET') THEN
+    IF NOT pg_has_role(current_user, 'loyalty_service', may_set) THEN
         EXECUTE format('GRANT loyalty_service TO %I', current_user);
     END IF;
 EXCEPTION

@@ -28,7 +28,7 @@ $$;
 
 ALTER TABLE account ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_chain ON account TO loyalty_service USING (chain_id = current_chain_id());
-GRANT SELECT, UPDATE ON account TO loyalty_service;
+GRANT SELECT, UPDATE ON TABLE account TO loyalty_service;
 
 CREATE TABLE card (
     chain_id integer NOT NULL,

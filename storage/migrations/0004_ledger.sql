@@ -59,7 +59,8 @@ WHERE link.inhparent = 'operation'::regclass AND NOT link.inhdetachpending;
 GRANT SELECT ON ledger_partition TO loyalty_service;
 
 -- Makes the partition that `moment` falls into, if there is none yet. The service may call it without owning
--- the ledger. CREATE and ATTACH leave the parent readable and writable throughout; the CHECK spares ATTACH the scan.
+-- the ledger. CREATE and ATTACH leave the parent readable and writable throughout; the CHECK spares ATTACH
+-- the scan.
 CREATE FUNCTION ensure_partition(moment timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET timezone = 'UTC' AS $$
 DECLARE

@@ -1,6 +1,7 @@
 -- The unique index of one partition cannot see a key in another. Most batches touch only the partition of the
 -- present, the chain's home, and share a lock; a batch that touches any other takes the lock alone. So two
--- batches that could put one key into two partitions never run at once, and the later one's probe finds the key.
+-- batches that could put one key into two partitions never run at once, and the later one's probe finds the
+-- key.
 CREATE TABLE chain_home (
     chain_id integer PRIMARY KEY REFERENCES chain,
     partition_name text NOT NULL

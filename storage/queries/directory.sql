@@ -67,7 +67,10 @@ ORDER BY api_key.created_at, api_key.key_id;
 INSERT INTO program (chain_id, version, effective_from, document)
 VALUES (
     $1,
-    (SELECT coalesce(max(p.version), 0) + 1 FROM program AS p WHERE p.chain_id = $1),
+    (
+        SELECT coalesce(max(p.version), 0) + 1 FROM program AS p
+        WHERE p.chain_id = $1
+    ),
     coalesce($2, now()),
     $3
 )

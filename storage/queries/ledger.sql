@@ -11,14 +11,23 @@ SELECT enter_alone('{chain_id}', NULL);
 BEGIN;
 SELECT enter_alone('{chain_id}', '{home}');
 
--- name: lock_accounts
--- Locks and reads the accounts of a batch, in the one order in which every process locks them.
+-- name: read_accounts
 SELECT
     account.member_id,
     account.balance_points,
     account.member_sequence,
     account.entry_hash
-FROM unnest($2::bigint []) AS wanted (member_id)
+FROM unnest($2::bigint[]) AS wanted (member_id)
+INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id;
+
+-- name: lock_accounts
+-- The same, locked in the one order in which every process locks them.
+SELECT
+    account.member_id,
+    account.balance_points,
+    account.member_sequence,
+    account.entry_hash
+FROM unnest($2::bigint[]) AS wanted (member_id)
 INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
 ORDER BY account.member_id
 FOR NO KEY UPDATE OF account;
@@ -27,7 +36,7 @@ FOR NO KEY UPDATE OF account;
 SELECT
     card.card,
     card.member_id
-FROM unnest($2::text []) AS wanted (card)
+FROM unnest($2::text[]) AS wanted (card)
 INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
 
 -- name: probe_keys
@@ -37,7 +46,7 @@ SELECT
     operation.outcome,
     operation.fingerprint,
     operation.response
-FROM unnest($2::text []) AS wanted (idempotency_key)
+FROM unnest($2::text[]) AS wanted (idempotency_key)
 INNER JOIN operation
     ON
         operation.chain_id = $1
@@ -46,12 +55,17 @@ INNER JOIN operation
         AND operation.occurred_at <= $4;
 
 -- name: update_accounts
+-- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The
+-- arrays are sorted by member, so that every process locks in the same order.
 UPDATE account
 SET
     balance_points = changed.balance_points,
     member_sequence = changed.member_sequence,
     entry_hash = changed.entry_hash
-FROM unnest($2::bigint [], $3::bigint [], $4::bigint [], $5::bytea []) AS changed (
-    member_id, balance_points, member_sequence, entry_hash
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[]) AS changed (
+    member_id, balance_points, member_sequence, entry_hash, expected_sequence
 )
-WHERE account.chain_id = $1 AND account.member_id = changed.member_id;
+WHERE
+    account.chain_id = $1
+    AND account.member_id = changed.member_id
+    AND account.member_sequence = changed.expected_sequence;

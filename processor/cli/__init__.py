@@ -1,0 +1,48 @@
+"""The command line: `loyalty-processor`."""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from processor.cli import chains, keys, programs, settings
+from processor.cli.errors import EXIT_STATUSES, describe
+from processor.cli.output import print_note
+
+PROGRAM = "loyalty-processor"
+
+app = typer.Typer(
+    name=PROGRAM,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog=EXIT_STATUSES,
+)
+app.command()(settings.config)
+app.add_typer(chains.app, name="chain")
+app.add_typer(keys.app, name="key")
+app.add_typer(programs.app, name="program")
+
+
+@app.callback()
+def _root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Accrue and redeem loyalty points over gRPC, once per idempotency key, into PostgreSQL."""
+    del debug  # `main` looks for it before anything is parsed, for errors that come before this
+
+
+def main() -> None:
+    """Run one command; every error becomes a line on standard error and an exit status."""
+    try:
+        status = get_command(app).main(prog_name=PROGRAM, standalone_mode=False)
+    except Exception as error:
+        if sys.argv[1:2] == ["--debug"]:
+            raise
+        code, lines = describe(error)
+        for line in lines:
+            print_note(f"{PROGRAM}: {line}")
+        sys.exit(code)
+    sys.exit(status if isinstance(status, int) else 0)

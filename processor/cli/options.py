@@ -1,0 +1,38 @@
+"""Options and arguments that several commands have, and what they lead to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import asyncpg
+import typer
+
+from processor.config import load_settings
+from storage.owner import owner_connection
+
+Result = TypeVar("Result")
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        help="PostgreSQL: postgresql://user:password@host:port/database  [env var: LOYALTY_DSN]",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+ChainName = Annotated[str, typer.Argument(metavar="CHAIN", help="The chain's name.", show_default=False)]
+
+
+def resolve_dsn(dsn: str | None) -> str:
+    """The DSN of the flag or of the environment. Raises ConfigError if there is none."""
+    return load_settings(dsn=dsn).dsn.get_secret_value()
+
+
+def as_owner(dsn: str | None, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+    """Do some work over one connection of the owner."""
+
+    async def connect_and_work() -> Result:
+        async with owner_connection(resolve_dsn(dsn)) as connection:
+            return await work(connection)
+
+    return asyncio.run(connect_and_work())

@@ -1,0 +1,58 @@
+"""What commands print: tables for people, JSON for machines, progress on a terminal only."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# Lines that a program reads must not be broken at the width of a terminal that is not there.
+_PIPED_COLUMNS = 100_000
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def output() -> Console:
+    """Standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
+
+
+def print_json(value: object) -> None:
+    """One JSON value on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201
+
+
+def print_line(text: str) -> None:
+    """One line on standard output, exactly as it is."""
+    output().print(text, markup=False, soft_wrap=True)
+
+
+def print_note(text: str) -> None:
+    """A line for people only, on standard error."""
+    errors.print(text, markup=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on standard output; columns whose name begins with `#` are numbers, to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.removeprefix("#"), justify="right" if column[0] == "#" else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    output().print(table)
+
+
+def progress() -> Progress:
+    """A progress bar on standard error; shows nothing unless that is a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )

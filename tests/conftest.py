@@ -1,0 +1,69 @@
+"""What every test may ask for: a PostgreSQL server, and fresh databases on it.
+
+One server serves the whole run. Under xdist the controller starts it, so that it outlives every worker.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Final
+
+import pytest
+
+from tests.postgres import Server, embedded_server, prepared_server
+
+_CONTROLLED: Final = pytest.StashKey[ExitStack]()
+_SERVER: Final = pytest.StashKey[Server]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dsn",
+        metavar="URI",
+        help="use this PostgreSQL (15 or newer, with a login that may create databases and roles)"
+        " instead of the embedded one",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell a worker of xdist where the server is."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined] # xdist is untyped
+    if _SERVER not in config.stash:
+        config.stash[_CONTROLLED] = ExitStack()
+        config.stash[_SERVER] = config.stash[_CONTROLLED].enter_context(_open_server(config))
+    server = config.stash[_SERVER]
+    node.workerinput["postgres"] = (server.dsn("postgres"), server.template)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _CONTROLLED in config.stash:
+        config.stash[_CONTROLLED].close()
+
+
+@pytest.fixture(scope="session")
+def postgres(pytestconfig: pytest.Config) -> Iterator[Server]:
+    """The server of this run."""
+    if hasattr(pytestconfig, "workerinput"):
+        yield Server(*pytestconfig.workerinput["postgres"])
+    else:
+        with _open_server(pytestconfig) as server:
+            yield server
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[str]:
+    """The URI of a fresh, migrated database; the login owns it."""
+    with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_database(postgres: Server) -> Iterator[str]:
+    """The URI of a fresh database with nothing in it."""
+    with postgres.database(template="template0") as dsn:
+        yield dsn
+
+
+def _open_server(config: pytest.Config) -> AbstractContextManager[Server]:
+    dsn = config.getoption("--dsn")
+    return prepared_server(dsn) if dsn else embedded_server()
