@@ -16,7 +16,7 @@ from benchmarks.replay.connections import Mode, connect, open_channel
 from benchmarks.replay.log import LogEntry
 from benchmarks.replay.receipts import Receipts, select
 from benchmarks.replay.requests import Header, Requests
-from benchmarks.replay.tills import LATENCY_RANGE_US, ReplayError, Tills
+from benchmarks.replay.tills import LATENCY_RANGE_US, Tills
 
 _PROGRESS_SECONDS: Final = 0.2
 
@@ -107,11 +107,7 @@ def _count(receipts: int) -> None:
 
 def _send_part(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Part:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            tills = runner.run(_send(receipts, balances, load))
-        except* ReplayError as errors:
-            # A group does not survive the way between processes.
-            raise errors.exceptions[0] from None
+        tills = runner.run(_send(receipts, balances, load))
     return pd.DataFrame(tills.log, columns=LogEntry._fields), tills.latencies_us.encode()
 
 

@@ -80,15 +80,18 @@ class Tills:
         self.latencies_us = HdrHistogram(*LATENCY_RANGE_US)
 
     async def run(self, headers: Iterable[Header], balances: Mapping[int, int]) -> None:
-        """Send receipts, in order of time, of households with these balances; raises a group of ReplayError."""
+        """Send receipts, in order of time, of households with these balances. Raises ReplayError."""
         for household_id, receipts in _by_household(headers):
             redeeming = redeems(self._seed, household_id)
             self._schedule(Household(iter(receipts), redeeming, balances[household_id]))
-        async with asyncio.TaskGroup() as group:
-            lanes = [group.create_task(self._lane(number)) for number in range(self._lane_count)]
-            await self._due.join()
-            for lane in lanes:
-                lane.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(self._lane(number)) for number in range(self._lane_count)]
+                await self._due.join()
+                for lane in lanes:
+                    lane.cancel()
+        except* ReplayError as errors:
+            raise errors.exceptions[0] from None
 
     def _schedule(self, household: Household) -> None:
         header = next(household.receipts, None)
