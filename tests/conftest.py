@@ -3,12 +3,14 @@
 One server serves the whole run. Under xdist the controller starts it, so that it outlives every worker.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
+import asyncpg
 import pytest
 
+from storage.pool import connect, open_pool
 from tests.postgres import Server, embedded_server, prepared_server
 
 _CONTROLLED: Final = pytest.StashKey[ExitStack]()
@@ -55,6 +57,21 @@ def database(postgres: Server) -> Iterator[str]:
     """The URI of a fresh, migrated database; the login owns it."""
     with postgres.database() as dsn:
         yield dsn
+
+
+@pytest.fixture
+async def owner(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to `database` as its owner, whom no row-level security holds."""
+    connection = await connect(database)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    """The service's pool on `database`, in the role that owns nothing."""
+    async with await open_pool(database, connections=2, statement_timeout_seconds=10) as opened:
+        yield opened
 
 
 @pytest.fixture

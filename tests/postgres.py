@@ -45,9 +45,18 @@ class Server:
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def execute(self, statement: str) -> None:
+    def cut_off(self, database: str) -> None:
+        """Break every connection to a database and refuse new ones."""
+        self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database)
+
+    def let_in(self, database: str) -> None:
+        """Accept connections to a database again."""
+        self.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+
+    def execute(self, statement: str, *arguments: object) -> None:
         """Run one statement as the login that the server was named with."""
-        run(_execute(self._dsn, statement))
+        run(_execute(self._dsn, statement, *arguments))
 
 
 @contextmanager
@@ -81,9 +90,9 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
         return runner.run(coroutine)
 
 
-async def _execute(dsn: str, statement: str) -> None:
+async def _execute(dsn: str, statement: str, *arguments: object) -> None:
     connection = await connect(dsn)
     try:
-        await connection.execute(statement)
+        await connection.execute(statement, *arguments)
     finally:
         await connection.close()

@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from processor.cli import chains, keys, programs, settings
-from processor.cli.errors import EXIT_STATUSES, describe
+from processor.cli import chains, keys, migrations, programs, settings
+from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
-
-PROGRAM = "loyalty-processor"
 
 app = typer.Typer(
     name=PROGRAM,
@@ -20,6 +18,7 @@ app = typer.Typer(
     epilog=EXIT_STATUSES,
 )
 app.command()(settings.config)
+app.command()(migrations.migrate)
 app.add_typer(chains.app, name="chain")
 app.add_typer(keys.app, name="key")
 app.add_typer(programs.app, name="program")
@@ -43,6 +42,6 @@ def main() -> None:
             raise
         code, lines = describe(error)
         for line in lines:
-            print_note(f"{PROGRAM}: {line}")
+            print_note(line)
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
