@@ -14,7 +14,7 @@ _PIPED_COLUMNS: Final = 200
 
 
 class Report(NamedTuple):
-    """`calls` counts every copy of every receipt, `repeated_calls` what was sent again, its outcome unknown."""
+    """`calls` counts every copy of every receipt, `repeated_calls` those sent again because nobody knew."""
 
     mode: str
     households: int

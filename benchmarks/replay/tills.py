@@ -85,13 +85,13 @@ class Tills:
             redeeming = redeems(self._seed, household_id)
             self._schedule(Household(iter(receipts), redeeming, balances[household_id]))
         try:
-            async with asyncio.TaskGroup() as group:
-                lanes = [group.create_task(self._lane(number)) for number in range(self._lane_count)]
+            async with asyncio.TaskGroup() as tasks:
+                lanes = [tasks.create_task(self._lane(number)) for number in range(self._lane_count)]
                 await self._due.join()
                 for lane in lanes:
                     lane.cancel()
-        except* ReplayError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
 
     def _schedule(self, household: Household) -> None:
         header = next(household.receipts, None)
