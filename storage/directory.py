@@ -10,7 +10,14 @@ from typing import Final, NamedTuple, NoReturn
 
 import asyncpg
 
-from processor.domain.api_key import KEY_ID_ALPHABET, KEY_ID_CHARS, format_api_key, hash_secret
+from processor.domain.api_key import (
+    KEY_ID_ALPHABET,
+    KEY_ID_CHARS,
+    format_api_key,
+    hash_secret,
+    parse_api_key,
+    secret_matches,
+)
 from processor.domain.chain import ApiKey, Chain
 from processor.domain.failures import StorageUnavailable
 from processor.domain.program import Program
@@ -164,6 +171,16 @@ async def create_key(connection: asyncpg.Connection, chain_id: int, label: str =
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     await connection.execute(_SQL["create_key"], key_id, chain_id, label, hash_secret(secret))
     return format_api_key(key_id, secret)
+
+
+async def is_key_in_force(connection: asyncpg.Connection, chain_id: int, api_key: str) -> bool:
+    """Whether a text is an API key of the chain that is neither unknown nor revoked."""
+    parsed = parse_api_key(api_key)
+    if parsed is None:
+        return False
+    key_id, secret = parsed
+    row = await connection.fetchrow(_SQL["live_key"], key_id, chain_id)
+    return row is not None and secret_matches(secret, row["secret_sha256"])
 
 
 async def revoke_key(connection: asyncpg.Connection, key_id: str) -> None:

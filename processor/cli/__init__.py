@@ -6,11 +6,20 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from processor.cli import chains, keys, programs, settings
-from processor.cli.errors import EXIT_STATUSES, describe
+from processor.cli import (
+    chains,
+    keys,
+    ledger,
+    members,
+    migrations,
+    partitions,
+    programs,
+    run,
+    service,
+    settings,
+)
+from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
-
-PROGRAM = "loyalty-processor"
 
 app = typer.Typer(
     name=PROGRAM,
@@ -19,10 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXIT_STATUSES,
 )
+app.command()(run.run)
+app.command()(service.serve)
 app.command()(settings.config)
+app.command()(migrations.migrate)
 app.add_typer(chains.app, name="chain")
 app.add_typer(keys.app, name="key")
 app.add_typer(programs.app, name="program")
+app.add_typer(members.app, name="member")
+app.command()(ledger.balance)
+app.command()(ledger.operation)
+app.add_typer(partitions.app, name="partitions")
 
 
 @app.callback()
@@ -43,6 +59,6 @@ def main() -> None:
             raise
         code, lines = describe(error)
         for line in lines:
-            print_note(f"{PROGRAM}: {line}")
+            print_note(line)
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 Dsn = Annotated[
     str | None,
     typer.Option(
-        help="PostgreSQL: postgresql://user:password@host:port/database  [env var: LOYALTY_DSN]",
+        help="PostgreSQL: postgresql://user:password@host:port/database \\[LOYALTY_DSN]",
         show_default=False,
     ),
 ]

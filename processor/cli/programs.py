@@ -7,7 +7,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from processor.cli.errors import CommandError, ExitStatus
+from processor.cli.errors import CommandError, InputFileError
 from processor.cli.options import AsJson, ChainName, Dsn, as_owner
 from processor.cli.output import print_json, print_line
 from processor.program_file import (
@@ -86,11 +86,11 @@ def _read(file: Path) -> ProgramFile:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         return parse_program(content.decode())
     except OSError as error:
-        raise CommandError(f"{name}: cannot be read: {error.strerror}", ExitStatus.USAGE) from error
+        raise InputFileError([f"{name}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"{name}: is not UTF-8 text: {error}", ExitStatus.USAGE) from error
+        raise InputFileError([f"{name}: is not UTF-8 text: {error}"]) from error
     except ProgramFileError as error:
-        raise CommandError(error.lines(name), ExitStatus.USAGE) from error
+        raise InputFileError(error.lines(name)) from error
 
 
 def _as_dict(program: ProgramRow) -> dict[str, object]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from processor.cli.options import AsJson
 from processor.cli.output import print_json, print_table
@@ -33,8 +34,8 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(name: str) -> Any:
     field = Settings.model_fields[name]
-    default = "" if field.is_required() or field.default is None else f"[default: {field.default}]"
-    note = f"{field.description}  [env var: {ENVIRONMENT_PREFIX}{name.upper()}] {default}".rstrip()
+    default = "" if field.is_required() or field.default is None else f", default: {field.default}"
+    note = escape(f"{field.description} [{ENVIRONMENT_PREFIX}{name.upper()}{default}]")
     return Annotated[str | None, typer.Option(help=note, show_default=False, metavar="VALUE")]
 
 

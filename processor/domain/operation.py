@@ -88,8 +88,9 @@ def draft_operation(
 
 def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
     """The finished row: the draft with its response, chained to the member's row before."""
-    *columns, _, _ = draft
-    return Operation(*columns, response, entry_hash(previous_hash, Operation(*columns, response, b"")))
+    columns = draft[:-2]
+    answered = Operation._make((*columns, response, b""))
+    return Operation._make((*columns, response, entry_hash(previous_hash, answered)))
 
 
 def account_after(operation: Operation) -> Account:

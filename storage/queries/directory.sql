@@ -18,6 +18,10 @@ SELECT
 FROM api_key
 WHERE api_key.revoked_at IS NULL;
 
+-- name: live_key
+SELECT api_key.secret_sha256 FROM api_key
+WHERE api_key.key_id = $1 AND api_key.chain_id = $2 AND api_key.revoked_at IS NULL;
+
 -- name: programs
 SELECT
     program.chain_id,

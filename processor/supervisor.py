@@ -1,0 +1,111 @@
+"""The supervisor: workers that share one port, and one place over HTTP that answers for them all.
+
+It serves no gRPC and never imports it, so nothing of it is ever forked.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from processor import failpoints
+from processor.config import ConfigError, Settings
+from processor.fleet import Fleet
+from processor.http import HttpServer
+from processor.log import configure_log
+
+WORKER_COMMAND: Final = (sys.executable, "-m", "processor.worker")
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if a port can't be had."""
+    configure_log(settings.log_level, settings.log_format)
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))  # only to refuse nonsense before a worker does
+    with (
+        _reserve_address(settings) as reserved,
+        TemporaryDirectory(prefix="loyalty-metrics-", ignore_cleanup_errors=True) as metrics_dir,
+    ):
+        host, port, *_ = reserved.getsockname()
+        settings = settings.model_copy(update={"host": host, "port": port})
+        fleet = Fleet(settings, metrics_dir, worker_command)
+        with _http_server(settings, fleet, metrics_dir) as http:
+            where = {
+                "address": _format_address(host, port),
+                "http": _format_address(settings.http_host, http.port),
+            }
+            log.info("starting", workers=settings.workers, **where)
+            return asyncio.run(fleet.run(where))
+
+
+def _reserve_address(settings: Settings) -> socket.socket:
+    """Hold the gRPC address without listening; the workers join it."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # Sockets that share their port refuse nobody, so only one that does not share notices a stranger.
+        _bound_socket(family, address, socket.SO_REUSEADDR).close()
+        return _bound_socket(family, address, socket.SO_REUSEPORT)
+    except OSError as error:
+        raise _no_address("host", settings.host, "port", settings.port, error) from None
+
+
+def _bound_socket(family: int, address: tuple[Any, ...], option: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _http_server(settings: Settings, fleet: Fleet, metrics_dir: str) -> HttpServer:
+    registry = CollectorRegistry()
+    registry.register(MultiProcessCollector(None, metrics_dir))  # type: ignore[no-untyped-call]
+    registry.register(FleetMetrics(fleet))
+    try:
+        return HttpServer(settings.http_host, settings.http_port, registry, fleet.health)
+    except OSError as error:
+        raise _no_address("http_host", settings.http_host, "http_port", settings.http_port, error) from None
+
+
+def _no_address(host_name: str, host: str, port_name: str, port: int, error: OSError) -> ConfigError:
+    given = f"LOYALTY_{host_name.upper()} {host} and LOYALTY_{port_name.upper()} {port}"
+    return ConfigError(
+        [f"{given} can't be listened on: {error.strerror}; choose another port (0 takes a free one)"]
+    )
+
+
+def _format_address(host: str, port: int) -> str:
+    """HOST:PORT, or [HOST]:PORT if the host is an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class FleetMetrics(Collector):
+    """What the supervisor itself has to tell."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterable[Metric]:
+        """Read it off the fleet."""
+        restarts = CounterMetricFamily("loyalty_worker_restarts", "Restarts of workers.", labels=["worker"])
+        for worker in self._fleet.workers:
+            restarts.add_metric([str(worker.index)], worker.restarts)
+        yield restarts
+        serving = sum(worker.state == "serving" for worker in self._fleet.workers)
+        yield GaugeMetricFamily("loyalty_workers", "Workers that should serve.", len(self._fleet.workers))
+        yield GaugeMetricFamily("loyalty_workers_serving", "Workers that serve.", serving)

@@ -1,0 +1,60 @@
+"""The entry of a worker process: `python -m processor.worker INDEX FD`, started by the supervisor alone."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import uvloop
+from prometheus_client import values
+
+from processor import failpoints
+from processor.config import ConfigError, Settings, load_settings
+from processor.log import configure_log
+from processor.supervisor_link import State, SupervisorLink
+
+METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+# What a worker does until SIGTERM: it reports its states and returns the exit status.
+Life = Callable[[Settings, Callable[[State], None]], Coroutine[Any, Any, int]]
+
+
+def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
+    """Live the life of the worker that has this index, reporting through this inherited socket."""
+    settings = load_settings()
+    configure_log(settings.log_level, settings.log_format, worker=index)
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
+    _name_metrics_after(index)
+    link = SupervisorLink(fd, settings.stop_seconds)
+    link.report("starting")
+    status = uvloop.run(load_life()(settings, link.report))
+    if link.is_orphan:
+        shutil.rmtree(os.environ[METRICS_VARIABLE], ignore_errors=True)
+    return status
+
+
+def _name_metrics_after(index: int) -> None:
+    """Let each worker continue the metrics of the one that had its index before; before any metric is made.
+
+    Named after processes, as is the default, the files of dead workers would pile up.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+
+
+def _load_app() -> Life:
+    from processor.app import run
+
+    return run
+
+
+def main(load_life: Callable[[], Life] = _load_app) -> None:
+    """Run the process; problems of its settings are one line each."""
+    try:
+        sys.exit(work(int(sys.argv[1]), int(sys.argv[2]), load_life))
+    except ConfigError as error:
+        sys.exit("\n".join(error.lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""Supervision of real processes: deaths, restarts, health, metrics of all workers, ports and the end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from processor.fleet import Backoff
+
+TINY = Path(__file__).with_name("tiny_worker.py")
+PATIENCE_SECONDS = 60
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """The condition's first true value."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise TimeoutError(condition)
+
+
+def environment(**options: object) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
+    given = {"dsn": "postgresql://nobody@127.0.0.1:1/none", "port": 0, "http_port": 0, **options}
+    return clean | {
+        name if name.isupper() else f"LOYALTY_{name.upper()}": str(value) for name, value in given.items()
+    }
+
+
+class Service:
+    """A supervisor of tiny workers, with its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's events of that name."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
+        return [line for line in lines if line["event"] == name]
+
+    def serving(self) -> dict[str, Any]:
+        """Wait for the line that says that all serve."""
+
+        def line() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.log.read_text()
+            return self.events("serving")
+
+        event: dict[str, Any] = wait_until(line)[0]
+        return event
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body."""
+        try:
+            with urlopen(f"http://{self.http}{path}", timeout=PATIENCE_SECONDS) as reply:
+                return reply.status, reply.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    @property
+    def http(self) -> str:
+        """HOST:PORT of the HTTP side, which is there before any worker."""
+        address: str = wait_until(lambda: self.events("starting"))[0]["http"]
+        return address
+
+    def workers(self) -> list[dict[str, Any]]:
+        """As /healthz tells."""
+        workers: list[dict[str, Any]] = json.loads(self.get("/healthz")[1])["workers"]
+        return workers
+
+    def pids(self) -> list[int]:
+        """The workers' processes."""
+        return [worker["pid"] for worker in self.workers()]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples that have these labels."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    def has_counted(self, signals: int) -> bool:
+        """Whether the workers have counted that many signals together."""
+        return self.metric("tiny_signals_total", kind="usr1") == signals
+
+    def stop(self, *signals: signal.Signals) -> int:
+        """Send the signals and wait for the exit status."""
+        for number in signals:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start services, and end what a test leaves of them."""
+    services: list[Service] = []
+
+    def start_one(**options: object) -> Service:
+        log = tmp_path / f"{len(services)}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, TINY, "supervise"], env=environment(**options), stderr=stderr
+            )
+        services.append(Service(process, log))
+        return services[-1]
+
+    yield start_one
+    for service in services:
+        end(service.process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that may have ended, and its children."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+    process.kill()
+    process.wait(PATIENCE_SECONDS)
+
+
+Start = Callable[..., Service]
+
+
+def test_one_line_tells_when_all_serve_and_where(start: Start) -> None:
+    service = start(workers=2, http_host="127.0.0.1")
+    event = service.serving()
+    assert event["http"] == service.http
+    assert not event["address"].endswith(":0")
+    assert len(service.events("serving")) == 1
+    assert service.get("/healthz")[0] == 200
+    assert service.get("/livez")[0] == 200
+    assert service.get("/nothing")[0] == 404
+    assert [worker["state"] for worker in service.workers()] == ["serving"] * 2
+
+
+def test_the_supervisor_has_no_grpc_in_it(start: Start) -> None:
+    service = start()
+    service.serving()
+    loaded = {Path(mapped.path).name for mapped in psutil.Process(service.process.pid).memory_maps()}
+    assert any(name.startswith("libc") for name in loaded)
+    assert not any("cygrpc" in name or "protobuf" in name for name in loaded)
+    code = "import processor.supervisor, sys; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_killed_worker_is_replaced_and_its_counts_stay(start: Start) -> None:
+    service = start(workers=2)
+    service.serving()
+    first, second = service.pids()
+    for count, pid in enumerate((first, second, first), start=1):
+        os.kill(pid, signal.SIGUSR1)
+        wait_until(partial(service.has_counted, count))
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: service.workers()[0]["restarts"] == 1 and service.workers()[0]["state"] == "serving")
+    replacement, unharmed = service.pids()
+    assert replacement != first
+    assert unharmed == second
+    assert service.has_counted(3)
+    os.kill(replacement, signal.SIGUSR1)
+    wait_until(partial(service.has_counted, 4))
+    assert service.metric("tiny_alive") == 2
+    assert service.metric("loyalty_worker_restarts_total", worker="0") == 1
+    assert service.metric("loyalty_workers_serving") == service.metric("loyalty_workers") == 2
+    (death,) = service.events("worker died")
+    assert (death["worker"], death["cause"], death["restart_in_seconds"]) == (0, "signal SIGKILL", 0)
+
+
+def test_a_worker_that_somebody_stops_is_replaced(start: Start) -> None:
+    service = start()
+    service.serving()
+    os.kill(service.pids()[0], signal.SIGTERM)
+    wait_until(lambda: service.workers()[0]["restarts"] == 1 and service.get("/healthz")[0] == 200)
+    assert service.events("worker died")[0]["cause"] == "exit status 0"
+
+
+def test_the_service_is_healthy_while_one_worker_serves(start: Start) -> None:
+    service = start(workers=2)
+    service.serving()
+    first, second = service.pids()
+    os.kill(first, signal.SIGUSR2)
+    wait_until(lambda: service.workers()[0]["state"] == "not_serving")
+    assert service.get("/healthz")[0] == 200
+    os.kill(second, signal.SIGUSR2)
+    wait_until(lambda: service.get("/healthz")[0] == 503)
+    assert service.get("/livez")[0] == 200
+    assert service.metric("loyalty_workers_serving") == 0
+    os.kill(second, signal.SIGUSR2)
+    wait_until(lambda: service.get("/healthz")[0] == 200)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_drains_the_workers_and_leaves_nothing(start: Start, number: signal.Signals) -> None:
+    service = start(workers=2, TINY_STAYS=1)
+    service.serving()
+    pids = service.pids()
+    metrics_dir = Path(psutil.Process(pids[0]).environ()["PROMETHEUS_MULTIPROC_DIR"])
+    assert metrics_dir.stat().st_mode & 0o777 == 0o700
+    service.process.send_signal(number)
+    wait_until(lambda: {worker["state"] for worker in service.workers()} == {"draining"})
+    assert service.get("/healthz")[0] == 503
+    for pid in pids:
+        os.kill(pid, signal.SIGUSR2)
+    assert service.stop() == 0
+    assert [event["cause"] for event in service.events("worker stopped")] == ["exit status 0"] * 2
+    assert not any(map(psutil.pid_exists, pids))
+    assert not metrics_dir.exists()
+
+
+def test_workers_that_do_not_stop_are_killed_in_the_end(start: Start) -> None:
+    service = start(TINY_STAYS=1, drain_seconds=0, stop_seconds=1)
+    service.serving()
+    assert service.stop(signal.SIGTERM) == 1
+    assert service.events("worker stopped")[0]["cause"] == "signal SIGKILL"
+
+
+def test_a_second_ctrl_c_kills_at_once(start: Start) -> None:
+    service = start(TINY_STAYS=1, stop_seconds=3_600)
+    service.serving()
+    service.process.send_signal(signal.SIGINT)
+    wait_until(lambda: service.workers()[0]["state"] == "draining")
+    assert service.stop(signal.SIGINT) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"TINY_STAYS": 1}])
+def test_workers_do_not_outlive_their_supervisor(start: Start, options: dict[str, object]) -> None:
+    service = start(workers=2, drain_seconds=0, stop_seconds=1, **options)
+    service.serving()
+    pids = service.pids()
+    metrics_dir = Path(psutil.Process(pids[0]).environ()["PROMETHEUS_MULTIPROC_DIR"])
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: not any(map(is_running, pids)))
+    assert options or not metrics_dir.exists()
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process lives; one that nobody has buried yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_workers_that_keep_dying_are_restarted_ever_later_until_told_to_stop(start: Start) -> None:
+    service = start(TINY_FAILS=1)
+    deaths = wait_until(lambda: len(service.events("worker died")) >= 3 and service.events("worker died"))
+    assert [death["restart_in_seconds"] for death in deaths[:3]] == [0, 0.25, 0.5]
+    assert deaths[0]["cause"] == "exit status 3"
+    assert service.get("/healthz")[0] == 503
+    assert service.get("/livez")[0] == 200
+    assert service.stop(signal.SIGTERM) == 0
+
+
+def test_a_long_life_ends_the_backoff() -> None:
+    backoff = Backoff()
+    assert [backoff.after_life(1) for _ in range(8)] == [0, 0.25, 0.5, 1, 2, 4, 5, 5]
+    assert backoff.after_life(60) == 0
+    assert backoff.after_life(1) == 0.25
+
+
+@pytest.mark.parametrize("name", ["port", "http_port"])
+def test_a_busy_port_is_told_in_one_line(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        line = refusal(**{name: busy.getsockname()[1]})
+        assert f"LOYALTY_{name.upper()} {busy.getsockname()[1]} can't be listened on: Address already" in line
+
+
+def test_the_port_of_another_supervisor_is_busy(start: Start) -> None:
+    address = start().serving()["address"]
+    assert "can't be listened on: Address already in use" in refusal(port=address.rpartition(":")[2])
+
+
+def test_an_unknown_host_is_told_in_one_line() -> None:
+    assert "LOYALTY_HOST no-such-host.invalid and " in refusal(host="no-such-host.invalid")
+
+
+def test_nonsense_for_the_failpoints_is_told_in_one_line() -> None:
+    assert "there is no such failpoint" in refusal(failpoints="nowhere=kill:1")
+
+
+def refusal(**options: object) -> str:
+    """The one line with which a service that can't start ends."""
+    command = [sys.executable, str(TINY), "supervise"]
+    done = subprocess.run(
+        command,
+        env=environment(**options),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2
+    lines: list[str] = done.stderr.splitlines()
+    assert len(lines) == 1
+    return lines[0]

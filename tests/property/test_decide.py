@@ -1,0 +1,91 @@
+"""What a decision may be, whatever the state, the command and the program."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.domain.account import Account
+from processor.domain.command import Command, Kind
+from processor.domain.decide import decide
+from processor.domain.limits import BALANCE_POINTS_MAX
+from processor.domain.outcomes import Outcome, is_recorded
+from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
+from processor.domain.program import Program
+from tests.property.strategies import accounts, commands, programs
+
+
+@st.composite
+def near_redemptions(draw: st.DrawFn) -> tuple[Account, Command, Program]:
+    """Redemptions close to every bound at once, so that each refusal has its chance."""
+    account, command, program = draw(accounts), draw(commands()), draw(programs())
+    limit_points = redemption_limit_points(program, command.receipt.total_minor)
+    bound = draw(st.sampled_from([program.minimum_points, limit_points, account.balance_points]))
+    wanted = max(1, bound + draw(st.integers(-1, 1)))
+    balance = draw(st.sampled_from([account.balance_points, wanted - 1, wanted, limit_points]))
+    kind = draw(st.sampled_from([Kind.REDEEM, Kind.CHECKOUT]))
+    return (
+        account._replace(balance_points=balance),
+        command._replace(kind=kind, redeem_points=wanted),
+        program,
+    )
+
+
+cases = st.tuples(accounts, commands(), programs()) | near_redemptions()
+
+
+@given(cases)
+def test_the_balance_stays_in_its_range(case: tuple[Account, Command, Program]) -> None:
+    account, command, program = case
+    decision = decide(account, command, program)
+    after = account.balance_points + decision.earned_points - decision.redeemed_points
+    assert 0 <= after <= BALANCE_POINTS_MAX
+    assert min(decision.earned_points, decision.redeemed_points, decision.redeemed_minor) >= 0
+    assert decision.redeemed_minor <= command.receipt.total_minor
+
+
+@given(cases)
+def test_a_decision_is_recorded_and_only_an_applied_one_moves_points(
+    case: tuple[Account, Command, Program],
+) -> None:
+    decision = decide(*case)
+    assert is_recorded(decision.outcome)
+    if decision.outcome is Outcome.APPLIED:
+        assert not decision.details
+    else:
+        assert (decision.earned_points, decision.redeemed_points, decision.redeemed_minor) == (0, 0, 0)
+
+
+@given(cases)
+def test_refusals_come_in_the_order_minimum_limit_balance_range(
+    case: tuple[Account, Command, Program],
+) -> None:
+    account, command, program = case
+    wanted, balance = command.redeem_points, account.balance_points
+    limit_points = redemption_limit_points(program, command.receipt.total_minor)
+    decision = decide(account, command, program)
+    if 0 < wanted < program.minimum_points:
+        expected = Outcome.REDEMPTION_BELOW_MINIMUM, {"minimum_points": program.minimum_points}
+    elif wanted and wanted > limit_points:
+        expected = Outcome.REDEMPTION_ABOVE_LIMIT, {"limit_points": limit_points}
+    elif wanted > balance:
+        expected = Outcome.INSUFFICIENT_POINTS, {"balance_points": balance}
+    else:
+        assert decision.outcome in {Outcome.APPLIED, Outcome.BALANCE_OUT_OF_RANGE}
+        return
+    outcome, bound = expected
+    assert decision == (outcome, 0, 0, 0, {**bound, "redeem_points": wanted})
+
+
+@given(cases)
+def test_an_applied_command_does_what_it_says(case: tuple[Account, Command, Program]) -> None:
+    account, command, program = case
+    decision = decide(account, command, program)
+    redeemed_minor = redemption_value_minor(program, command.redeem_points)
+    if decision.outcome is Outcome.APPLIED:
+        assert decision.redeemed_points == command.redeem_points
+        assert decision.redeemed_minor == redeemed_minor
+        earns = command.kind is not Kind.REDEEM
+        assert decision.earned_points == earns * earned_points(program, command.receipt, redeemed_minor)
+    if decision.outcome is Outcome.BALANCE_OUT_OF_RANGE:
+        earned = earned_points(program, command.receipt, redeemed_minor)
+        assert account.balance_points - command.redeem_points + earned > BALANCE_POINTS_MAX
+        assert decision.details == {"balance_points": account.balance_points}
