@@ -11,8 +11,7 @@ from processor.domain.operation import Operation
 from processor.domain.times import format_us
 from storage.audit import Finding, MemberAudit
 from storage.directory import find_chain
-from storage.errors import DATABASE_ERRORS, translate
-from storage.pool import connect
+from storage.owner import owner_connection
 from storage.queries import load_queries
 
 DIFFERENCES_MAX: Final = 10_000
@@ -54,17 +53,14 @@ async def verify(
     """Check one chain, or all, as they are at this moment; memory does not grow with the ledger.
 
     `dsn` names the login that owns the tables. `on_progress` is told how many of how many operations are
-    done. Raises StorageUnavailable, or DirectoryError if there is no such chain.
+    done. Raises StorageUnavailable, SchemaMissingError, or DirectoryError if there is no such chain.
     """
-    connection = await connect(dsn)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            chain_id = await find_chain(connection, chain) if chain else None
-            return await _Verification(connection, chain_id, on_progress).run()
-    except DATABASE_ERRORS as error:
-        raise translate(error) from error
-    finally:
-        connection.terminate()
+    async with (
+        owner_connection(dsn) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        chain_id = await find_chain(connection, chain) if chain else None
+        return await _Verification(connection, chain_id, on_progress).run()
 
 
 class _Verification:

@@ -10,6 +10,7 @@ from processor.domain.operation import Operation
 from storage import verify as module
 from storage.directory import DirectoryError
 from storage.members import Member, add_members
+from storage.owner import SchemaMissingError
 from storage.partitions import detach_partition
 from storage.verify import Difference, Report, verify
 from tests.history import DAY_US, START_US, accrual, add_chain, decided, redemption, write
@@ -223,6 +224,11 @@ async def test_the_list_of_differences_is_bounded(
     await owner.execute("UPDATE operation SET response = ''")
     report = await verify(database)
     assert (len(report.differences), report.differences_count) == (2, 7)
+
+
+async def test_a_database_without_tables(empty_database: str) -> None:
+    with pytest.raises(SchemaMissingError, match="migrate"):
+        await verify(empty_database)
 
 
 async def test_a_database_that_is_away() -> None:
