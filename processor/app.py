@@ -185,7 +185,10 @@ async def _watch_health(probe: Probe, server: RpcServer, report: Report) -> NoRe
         reason = await _why_unavailable(probe)
         is_serving = not reason
         if is_serving != was_serving:
-            log.log(20 if is_serving else 30, "health changed", serving=is_serving, reason=reason)
+            if is_serving:
+                log.info("healthy")
+            else:
+                log.warning("unhealthy", reason=reason)
             await server.set_serving(is_serving)
             report("serving" if is_serving else "not_serving")
             was_serving = is_serving
