@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from processor.cli import chains, keys, migrations, programs, settings
+from processor.cli import (
+    chains,
+    keys,
+    ledger,
+    members,
+    migrations,
+    partitions,
+    programs,
+    run,
+    service,
+    settings,
+)
 from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
 
@@ -17,11 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXIT_STATUSES,
 )
+app.command()(run.run)
+app.command()(service.serve)
 app.command()(settings.config)
 app.command()(migrations.migrate)
 app.add_typer(chains.app, name="chain")
 app.add_typer(keys.app, name="key")
 app.add_typer(programs.app, name="program")
+app.add_typer(members.app, name="member")
+app.command()(ledger.balance)
+app.command()(ledger.operation)
+app.add_typer(partitions.app, name="partitions")
 
 
 @app.callback()
