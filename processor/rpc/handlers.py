@@ -1,0 +1,163 @@
+"""gRPC handlers around plain methods: credentials, sizes, errors and metrics are the same for all of them."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from secrets import token_hex
+from typing import Any, Final, Never, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.rpc import status_pb2
+
+from processor.domain.failures import StorageUnavailable
+from processor.domain.outcomes import Outcome
+from processor.ports import Reply
+from processor.rpc.authentication import Authenticator
+from processor.rpc.decode import check_size
+from processor.rpc.metrics import CallMetrics, MethodMetrics
+from processor.rpc.status import CODES, Refused
+
+T = TypeVar("T")
+# Messages are bytes, but the end of a stream is a value of gRPC's own.
+Context = grpc.aio.ServicerContext[Any, bytes]
+# (chain_id, request, deadline) -> reply; the deadline is in the event loop's seconds, or infinite.
+UnaryMethod = Callable[[int, bytes, float], Awaitable[Reply]]
+# (chain_id, messages, deadline); raises Refused to end the stream with that status.
+StreamMethod = Callable[[int, "MessageStream", float], Awaitable[None]]
+
+_REPLAYED: Final = (("loyalty-replayed", "true"),)
+_STATUS_DETAILS: Final = "grpc-status-details-bin"
+
+log = structlog.get_logger()
+
+
+class Admission:
+    """What a request must have before it is looked at."""
+
+    def __init__(self, authenticator: Authenticator, message_bytes_max: int) -> None:
+        self._authenticator = authenticator
+        self._message_bytes_max = message_bytes_max
+
+    async def chain_id(self, context: Context) -> int:
+        """The chain of the caller. Raises Refused."""
+        return await self._authenticator.chain_id(context.invocation_metadata() or ())
+
+    def check(self, data: bytes) -> None:
+        """Raises Refused."""
+        check_size(data, self._message_bytes_max)
+
+
+class MessageStream:
+    """The two directions of a stream, for any number of tasks to write to."""
+
+    def __init__(self, context: Context, admission: Admission, metrics: MethodMetrics) -> None:
+        self._context = context
+        self._admission = admission
+        self._metrics = metrics
+        self._one_writes = asyncio.Lock()
+
+    async def read(self) -> bytes | None:
+        """The next message; None when the caller has sent its last. Raises Refused."""
+        data = await self._context.read()
+        if not isinstance(data, bytes):  # grpc.aio.EOF
+            return None
+        self._metrics.received.inc()
+        # A key that is revoked meanwhile ends the stream.
+        await self._admission.chain_id(self._context)
+        self._admission.check(data)
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send a message; returns when there is room for the next one."""
+        async with self._one_writes:
+            # A broken connection cannot be written to; the cancellation of the call follows.
+            with suppress(grpc.aio.InternalError):
+                await self._context.write(data)
+                self._metrics.sent.inc()
+
+
+def service_handlers(
+    descriptor: ServiceDescriptor, service: object, admission: Admission
+) -> grpc.GenericRpcHandler:
+    """Handlers of every method of a service; `service` has them under their names in the contract."""
+    handlers = {
+        method.name: _handler(method, getattr(service, method.name), admission)
+        for method in descriptor.methods
+    }
+    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+def _handler(
+    descriptor: MethodDescriptor, method: Any, admission: Admission
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    grpc_type = "bidi_stream" if descriptor.client_streaming else "unary"
+    metrics = MethodMetrics(grpc_type, descriptor.containing_service.full_name, descriptor.name)
+    if descriptor.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_stream_handler(method, admission, metrics))
+    return grpc.unary_unary_rpc_method_handler(_unary_handler(method, admission, metrics))
+
+
+def _unary_handler(method: UnaryMethod, admission: Admission, metrics: MethodMetrics) -> Any:
+    async def reply_to(data: bytes, context: Context) -> Reply:
+        chain_id = await admission.chain_id(context)
+        admission.check(data)
+        return await method(chain_id, data, _deadline(context))
+
+    async def handle(data: bytes, context: Context) -> bytes:
+        with metrics.call() as call:
+            metrics.received.inc()
+            reply = await _or_refusal(reply_to(data, context), metrics.method)
+            if reply.outcome is not Outcome.APPLIED:
+                await _abort(context, call, reply)
+            if reply.replayed:
+                context.set_trailing_metadata(_REPLAYED)
+            metrics.sent.inc()
+            call.code = grpc.StatusCode.OK
+            return reply.body
+
+    return handle
+
+
+def _stream_handler(method: StreamMethod, admission: Admission, metrics: MethodMetrics) -> Any:
+    async def exchange(context: Context) -> None:
+        chain_id = await admission.chain_id(context)
+        await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
+
+    async def handle(_requests: object, context: Context) -> None:
+        with metrics.call() as call:
+            refusal = await _or_refusal(exchange(context), metrics.method)
+            if refusal:
+                await _abort(context, call, refusal)
+            call.code = grpc.StatusCode.OK
+
+    return handle
+
+
+async def _or_refusal(work: Awaitable[T], method: str) -> T | Reply:
+    """The result of `work`, or what the till is told instead. Cancellation passes through."""
+    try:
+        return await work
+    except Refused as refused:
+        return refused.reply
+    except StorageUnavailable:
+        return Refused(Outcome.STORAGE_UNAVAILABLE).reply
+    except Exception:
+        request_id = token_hex(8)
+        log.exception("call failed", method=method, request_id=request_id)
+        return Refused(Outcome.INTERNAL_ERROR, {"request_id": request_id}).reply
+
+
+def _deadline(context: Context) -> float:
+    remaining_seconds: float | None = context.time_remaining()
+    return math.inf if remaining_seconds is None else asyncio.get_running_loop().time() + remaining_seconds
+
+
+async def _abort(context: Context, call: CallMetrics, reply: Reply) -> Never:
+    """End a call with the status in the reply, whose bytes are sent as they are."""
+    status = status_pb2.Status.FromString(reply.body)
+    call.code = CODES[status.code]
+    trailing_metadata = ((_STATUS_DETAILS, reply.body), *(_REPLAYED if reply.replayed else ()))
+    await context.abort(call.code, status.message, trailing_metadata)

@@ -1,0 +1,64 @@
+"""The standard gRPC server metrics, with every label child made once."""
+
+from time import perf_counter
+from typing import Final, Self
+
+import grpc
+from prometheus_client import Counter, Histogram
+
+_METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
+_SECONDS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+STARTED: Final = Counter("grpc_server_started", "Calls started on the server.", _METHOD_LABELS)
+HANDLED: Final = Counter(
+    "grpc_server_handled", "Calls completed on the server, by code.", (*_METHOD_LABELS, "grpc_code")
+)
+MESSAGES_RECEIVED: Final = Counter(
+    "grpc_server_msg_received", "Messages received by the server.", _METHOD_LABELS
+)
+MESSAGES_SENT: Final = Counter("grpc_server_msg_sent", "Messages sent by the server.", _METHOD_LABELS)
+HANDLING_SECONDS: Final = Histogram(
+    "grpc_server_handling_seconds",
+    "Time from the start of a call to its status, in seconds.",
+    _METHOD_LABELS,
+    buckets=_SECONDS,
+)
+
+
+class MethodMetrics:
+    """What one method counts and times; every code is there from the start, at 0."""
+
+    def __init__(self, grpc_type: str, service: str, method: str) -> None:
+        """`grpc_type` is "unary" or "bidi_stream"."""
+        labels = (grpc_type, service, method)
+        self.method = method
+        self.started = STARTED.labels(*labels)
+        self.received = MESSAGES_RECEIVED.labels(*labels)
+        self.sent = MESSAGES_SENT.labels(*labels)
+        self.handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
+        self.handling_seconds = HANDLING_SECONDS.labels(*labels)
+
+    def call(self) -> "CallMetrics":
+        """Counts and times the call that is handled inside of it."""
+        return CallMetrics(self)
+
+
+class CallMetrics:
+    """One call; whatever leaves it before its `code` is set is a cancellation."""
+
+    __slots__ = ("_metrics", "_started", "code")
+
+    def __init__(self, metrics: MethodMetrics) -> None:
+        self._metrics = metrics
+        self.code = grpc.StatusCode.CANCELLED
+
+    def __enter__(self) -> Self:
+        self._metrics.started.inc()
+        self._started = perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._metrics.handled[self.code].inc()
+        self._metrics.handling_seconds.observe(perf_counter() - self._started)

@@ -1,0 +1,117 @@
+"""The gRPC server: TransactionService, health, reflection and channelz on one port."""
+
+from typing import Final, NamedTuple
+
+import grpc
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from loyalty.v1 import transaction_service_pb2
+from processor.ports import LedgerReader
+from processor.rpc.authentication import Authenticator, KeyDirectory
+from processor.rpc.handlers import Admission, service_handlers
+from processor.rpc.transactions import CommandQueue, TransactionService
+
+_TRANSACTION_SERVICE: Final = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
+_HEALTH_SERVICES: Final = (health.OVERALL_HEALTH, _TRANSACTION_SERVICE.full_name)
+_REFLECTED_SERVICES: Final = (
+    _TRANSACTION_SERVICE.full_name,
+    health.SERVICE_NAME,
+    channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
+    reflection.SERVICE_NAME,
+)
+# Up to this many times the limit the caller is told both sizes; beyond, gRPC itself refuses to read on.
+_RECEIVED_FACTOR: Final = 4
+_PING_INTERVAL_MS_MIN: Final = 10_000
+
+
+class Tls(NamedTuple):
+    """PEM bytes; with `client_ca` callers must present a certificate signed by it."""
+
+    certificate_chain: bytes
+    private_key: bytes
+    client_ca: bytes | None = None
+
+
+class RpcServer:
+    """A server that is started. Health is NOT_SERVING until `set_serving(True)`."""
+
+    def __init__(
+        self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, port: int
+    ) -> None:
+        self._server = server
+        self._health = health_servicer
+        self.port = port
+
+    async def set_serving(self, serving: bool) -> None:  # noqa: FBT001
+        """Tell load balancers whether to send calls here; calls are answered all the same."""
+        statuses = health_pb2.HealthCheckResponse
+        for service in _HEALTH_SERVICES:
+            await self._health.set(service, statuses.SERVING if serving else statuses.NOT_SERVING)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Accept nothing new; let calls under way finish, but cancel them after `grace_seconds`."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)
+
+
+async def start_server(
+    *,
+    host: str,
+    port: int,
+    batcher: CommandQueue,
+    reader: LedgerReader,
+    directory: KeyDirectory,
+    message_bytes_max: int,
+    connection_age_seconds_max: float,
+    connection_age_grace_seconds: float,
+    tls: Tls | None = None,
+) -> RpcServer:
+    """Listen and serve. Port 0 takes a free one. Raises OSError, in one line, if the port can't be had."""
+    server = grpc.aio.server(
+        options=_options(message_bytes_max, connection_age_seconds_max, connection_age_grace_seconds)
+    )
+    admission = Admission(Authenticator(directory), message_bytes_max)
+    service = TransactionService(batcher, reader)
+    server.add_generic_rpc_handlers((service_handlers(_TRANSACTION_SERVICE, service, admission),))
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    channelz.add_channelz_servicer(server)
+    reflection.enable_server_reflection(_REFLECTED_SERVICES, server)
+    started = RpcServer(server, health_servicer, _listen(server, host, port, tls))
+    await started.set_serving(False)
+    await server.start()
+    return started
+
+
+def _options(
+    message_bytes_max: int, connection_age_seconds_max: float, connection_age_grace_seconds: float
+) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", _RECEIVED_FACTOR * message_bytes_max),
+        # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
+        ("grpc.max_connection_age_ms", round(connection_age_seconds_max * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(connection_age_grace_seconds * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
+    ]
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> int:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, _credentials(tls))
+    except RuntimeError as error:
+        raise OSError(f"can't listen on {address}: {error}") from error
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(tls.private_key, tls.certificate_chain)],
+        root_certificates=tls.client_ca,
+        require_client_auth=tls.client_ca is not None,
+    )

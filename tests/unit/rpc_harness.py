@@ -1,0 +1,252 @@
+"""A real gRPC server on loopback whose queue is a double: for what is decided on the wire alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2, status_pb2
+
+from loyalty.v1.operation_pb2 import LineItem, Receipt
+from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, RedeemRequest
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from processor.domain.account import Account
+from processor.domain.api_key import format_api_key, hash_secret
+from processor.domain.chain import ApiKey
+from processor.domain.command import Command
+from processor.domain.operation import Operation, Recorded
+from processor.domain.outcomes import Outcome
+from processor.ports import Reply
+from processor.rpc.encoder import ProtobufEncoder
+from processor.rpc.server import RpcServer, start_server
+
+if TYPE_CHECKING:
+    from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceAsyncStub
+
+CHAIN_ID = 7
+KEY_ID = "abcdefgh0123"
+SECRET = "s" * 43
+AUTHORIZATION = ("authorization", f"Bearer {format_api_key(KEY_ID, SECRET)}")
+SERVICE = "/loyalty.v1.TransactionService/"
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+ENCODER = ProtobufEncoder()
+
+
+def applied(command: Command) -> Reply:
+    """The reply to a command that is applied to an account of 0 points."""
+    operation = Operation(
+        CHAIN_ID,
+        command.idempotency_key,
+        command.occurred_at_us,
+        command.occurred_at_us + 1,
+        command.member_id or 1,
+        1,
+        command.kind,
+        Outcome.APPLIED,
+        1,
+        0,
+        1,
+        command.receipt.total_minor,
+        0,
+        1,
+        command.store_id,
+        command.terminal_id,
+        command.receipt.receipt_id,
+        b"",
+        b"",
+        b"",
+    )
+    return Reply(Outcome.APPLIED, ENCODER.applied(operation), replayed=False)
+
+
+def refused(outcome: Outcome, *, replayed: bool = False, **details: object) -> Reply:
+    return Reply(outcome, ENCODER.refused(outcome, details), replayed)
+
+
+class Queue:
+    """Records what is submitted; `answer` makes the replies, and waits while `is_open` is not set."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Command] = []
+        self.deadlines: list[float] = []
+        self.answer: Callable[[Command], Reply] = applied
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self._arrived = asyncio.Condition()
+
+    async def arrival(self, count: int) -> None:
+        """Wait until so many commands have been submitted."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.submitted) >= count)
+
+    async def submit(self, chain_id: int, commands: Sequence[Command], deadline: float) -> list[Reply]:
+        assert chain_id == CHAIN_ID
+        assert commands
+        self.submitted += commands
+        self.deadlines.append(deadline)
+        async with self._arrived:
+            self._arrived.notify_all()
+        await self.is_open.wait()
+        return [self.answer(command) for command in commands]
+
+
+class Reader:
+    """Answers every read with what a test put here."""
+
+    def __init__(self) -> None:
+        self.known_account: Account | None = None
+        self.known: list[tuple[int, str, Recorded]] = []
+        self.calls = 0
+
+    async def resolve(self, chain_id: int, member_id: int, card: str) -> int | None:
+        self.calls += 1
+        return self.known_account.member_id if self.known_account else None
+
+    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
+        self.calls += 1
+        return self.known_account
+
+    async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
+        self.calls += 1
+        return next((recorded for _, key, recorded in self.known if key == idempotency_key), None)
+
+    async def operations(
+        self, chain_id: int, member_id: int, before_sequence: int, limit: int
+    ) -> list[tuple[int, str, Recorded]]:
+        self.calls += 1
+        return [row for row in reversed(self.known) if row[0] < before_sequence][:limit]
+
+
+class Keys:
+    """The API keys in force; `unseen` ones are found by the next refresh."""
+
+    def __init__(self) -> None:
+        self.known = {KEY_ID: ApiKey(KEY_ID, CHAIN_ID, hash_secret(SECRET))}
+        self.unseen: dict[str, ApiKey] = {}
+        self.failure: Exception | None = None
+        self.refreshes = 0
+
+    def key(self, key_id: str) -> ApiKey | None:
+        return self.known.get(key_id)
+
+    async def refresh(self) -> None:
+        self.refreshes += 1
+        await asyncio.sleep(0)
+        if self.failure:
+            raise self.failure
+        self.known |= self.unseen
+
+
+class Harness(NamedTuple):
+    """A server under test, what stands behind it, and a channel to it."""
+
+    server: RpcServer
+    queue: Queue
+    reader: Reader
+    keys: Keys
+    channel: grpc.aio.Channel
+
+    @property
+    def stub(self) -> "TransactionServiceAsyncStub":
+        return TransactionServiceStub(self.channel)
+
+    async def call(self, method: str, request: bytes, **kwargs: Any) -> bytes:
+        """Call a unary method with bytes as they are."""
+        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(SERVICE + method)
+        return await raw(request, metadata=(AUTHORIZATION,), **kwargs)
+
+
+@asynccontextmanager
+async def running(**options: Any) -> AsyncIterator[Harness]:
+    """Serve on a free port of loopback; `options` replace those of `start_server`."""
+    queue, reader, keys = Queue(), Reader(), Keys()
+    given: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "batcher": queue,
+        "reader": reader,
+        "directory": keys,
+        "message_bytes_max": MESSAGE_BYTES_MAX,
+        "connection_age_seconds_max": 300,
+        "connection_age_grace_seconds": 30,
+    }
+    server = await start_server(**(given | options))
+    channel_options = [("grpc.max_send_message_length", -1)]
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=channel_options) as channel:
+            yield Harness(server, queue, reader, keys, channel)
+    finally:
+        await server.stop(0)
+
+
+def accrue_request(key: str = "k-1") -> AccrueRequest:
+    """A request in which every field is set and valid."""
+    lines = [
+        LineItem(sku="milk", quantity_milli=2000, amount_minor=700, category="dairy"),
+        LineItem(sku="bread", amount_minor=300),
+    ]
+    return AccrueRequest(
+        idempotency_key=key,
+        member_id=1,
+        occurred_at=Timestamp(seconds=1_760_000_000, nanos=123_456_789),
+        store_id="store-1",
+        terminal_id="till-2",
+        receipt=Receipt(receipt_id="r-1", total_minor=1000, lines=lines),
+    )
+
+
+def redeem_request(key: str = "k-2") -> RedeemRequest:
+    return RedeemRequest.FromString(accrue_request(key).SerializeToString() + b"\x40\x05")
+
+
+def checkout_request(key: str = "k-3") -> CheckoutRequest:
+    return CheckoutRequest.FromString(redeem_request(key).SerializeToString())
+
+
+class Failure(NamedTuple):
+    """What a call that failed carried: the status in its trailing metadata, unpacked."""
+
+    code: grpc.StatusCode
+    reason: str
+    metadata: dict[str, str]
+    violations: list[tuple[str, str]]
+    retry_ms: int | None
+    body: bytes
+    trailing: dict[str, Any]
+
+
+async def failure(call: Any) -> Failure:
+    """Await a call that must fail; its code and message are checked against the status that came along."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = caught.value
+    trailing = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    assert (status.code, status.message) == (error.code().value[0], error.details())
+    return failure_of(status, trailing)
+
+
+def failure_of(status: status_pb2.Status, trailing: dict[str, Any] | None = None) -> Failure:
+    """Unpack a status."""
+    info, bad, retry = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.BadRequest(),
+        error_details_pb2.RetryInfo(),
+    )
+    has_retry = False
+    for detail in status.details:
+        assert detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
+        has_retry |= detail.Is(retry.DESCRIPTOR)
+    assert info.domain == "loyalty.v1"
+    return Failure(
+        next(code for code in grpc.StatusCode if code.value[0] == status.code),
+        info.reason,
+        dict(info.metadata),
+        [(violation.field, violation.description) for violation in bad.field_violations],
+        retry.retry_delay.ToMilliseconds() if has_retry else None,
+        status.SerializeToString(),
+        trailing or {},
+    )
