@@ -17,11 +17,11 @@ def test_the_same_seed_chooses_the_same() -> None:
     def choices(seed: int) -> list[tuple[int, bool, int]]:
         return [
             (
-                choose_copies(seed, number),
-                redeems(seed, number),
-                choose_redeem_points(seed, number, 500, 3_000),
+                choose_copies(seed, basket),
+                redeems(seed, basket),
+                choose_redeem_points(seed, basket, 500, 3_000),
             )
-            for number in range(300)
+            for basket in range(300)
         ]
 
     assert choices(1) == choices(1)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.domain.account import Account
@@ -98,7 +98,8 @@ def decided(amounts: list[int], points: int, balance: int) -> tuple[str, int, in
     return reason, decision.earned_points, decision.redeemed_points, after
 
 
-@given(st.lists(baskets, min_size=1, max_size=8), st.integers(0, 2_000))
+@settings(max_examples=40, deadline=None)
+@given(st.lists(baskets, min_size=1, max_size=20), st.integers(0, 2_000))
 def test_it_agrees_with_the_rules_of_the_service(baskets: list[Basket], balance: int) -> None:
     expected = [("", 0, 0, balance)]
     for amounts, points in baskets:
