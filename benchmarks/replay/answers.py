@@ -61,6 +61,7 @@ def answer_of_error(error: grpc.aio.AioRpcError) -> Answer:
     trailers = error.trailing_metadata()
     bare = status_pb2.Status(code=code, message=error.details() or "")
     body = trailers.get("grpc-status-details-bin") or bare.SerializeToString()
+    assert isinstance(body, bytes)
     return Answer(code, body, is_replayed(trailers))
 
 
