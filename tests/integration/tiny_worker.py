@@ -38,11 +38,11 @@ async def live(_settings: Settings, report: Callable[[State], None]) -> int:
     loop.add_signal_handler(signal.SIGUSR2, lambda: report(next(states)))
     report(next(states))
     await stop.wait()
+    release = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR2, release.set)
     report("draining")
     if "TINY_STAYS" in os.environ:
-        loop.add_signal_handler(signal.SIGUSR2, stop.clear)
-        while stop.is_set():
-            await asyncio.sleep(0.02)
+        await release.wait()
     return 0
 
 

@@ -105,6 +105,10 @@ def test_every_option_refuses_nonsense_in_its_own_words(name: str) -> None:
         ({"tls_cert_file": __file__}, "there is no key; set LOYALTY_TLS_KEY_FILE too"),
         ({"tls_key_file": __file__}, "there is no certificate; set LOYALTY_TLS_CERT_FILE too"),
         ({"tls_client_ca_file": __file__}, "set LOYALTY_TLS_CERT_FILE and LOYALTY_TLS_KEY_FILE too"),
+        (
+            {"tls_cert_file": __file__, "tls_key_file": __file__},
+            "a certificate and its unencrypted key in PEM (",
+        ),
         ({"drain_seconds": 9, "stop_seconds": 5}, "--drain-seconds is 9.0 and --stop-seconds is 5.0"),
         ({"port": 9464}, "--port is 9464 and LOYALTY_HTTP_PORT is 9464; gRPC and HTTP need a port each"),
     ],

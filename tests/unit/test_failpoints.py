@@ -16,6 +16,7 @@ import sys
 from processor.failpoints import arm, hit
 arm(sys.argv[1])
 hit('after_commit')
+hit('after_commit')
 print('on')
 """
 
@@ -64,7 +65,7 @@ def test_kill_ends_the_process_at_that_failpoint_alone(text: str, status: int, o
     assert (done.returncode, done.stdout) == (status, output)
 
 
-def test_pause_waits_until_its_file_is_gone(tmp_path: Path) -> None:
+def test_pause_waits_once_until_its_file_is_gone(tmp_path: Path) -> None:
     file = tmp_path / "paused"
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, f"after_commit=pause:{file}"], stdout=subprocess.PIPE, text=True

@@ -1,0 +1,45 @@
+"""The question whether PostgreSQL can be written to, over a connection that nothing else can keep busy."""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from processor.domain.failures import StorageUnavailable
+from storage.errors import DATABASE_ERRORS, describe
+from storage.pool import connect
+from storage.queries import load_queries
+
+_SQL: Final = load_queries("probe")
+
+
+class Probe:
+    """Asks again and again over one connection, and over a new one after a failure."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection | None = None
+
+    async def check(self, timeout_seconds: float) -> None:
+        """Ask once. Raises StorageUnavailable if the answer is no, or late."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ask()
+        except DATABASE_ERRORS as error:
+            self.close()
+            raise StorageUnavailable(describe(error)) from error
+        except StorageUnavailable:
+            self.close()
+            raise
+
+    async def _ask(self) -> None:
+        if self._connection is None:
+            self._connection = await connect(self._dsn)
+        if await self._connection.fetchval(_SQL["is_standby"]):
+            raise StorageUnavailable("the server is a standby now")
+
+    def close(self) -> None:
+        """Drop the connection; the next question opens another."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,2 @@
+-- name: is_standby
+SELECT pg_is_in_recovery()

@@ -1,0 +1,219 @@
+"""A till: real gRPC calls over connections of its own, with every reply as the bytes that came."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from loyalty.v1.operation_pb2 import Operation, OperationResult
+from loyalty.v1.transaction_service_pb2 import (
+    AccrueRequest,
+    Balance,
+    CheckoutRequest,
+    GetBalanceRequest,
+    GetOperationRequest,
+    ListOperationsRequest,
+    ListOperationsResponse,
+    OperationRequest,
+    ProcessBatchRequest,
+    ProcessBatchResponse,
+    ProcessStreamRequest,
+    ProcessStreamResponse,
+    RedeemRequest,
+)
+
+Write = AccrueRequest | RedeemRequest | CheckoutRequest
+
+SERVICE: Final = "loyalty.v1.TransactionService"
+TIMEOUT_SECONDS: Final = 60.0
+_METHODS: Final[dict[type[Write], str]] = {
+    AccrueRequest: "Accrue",
+    RedeemRequest: "Redeem",
+    CheckoutRequest: "Checkout",
+}
+# A connection for each channel, and no retry that a test does not see.
+_OPTIONS: Final = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+)
+
+
+class Answer(NamedTuple):
+    """What became of a call: `body` is the Operation if `reason` is "", else the google.rpc.Status.
+
+    An error that did not come from the service has its code's name for a reason.
+    """
+
+    reason: str
+    body: bytes
+    replayed: bool
+
+    @property
+    def operation(self) -> Operation:
+        assert not self.reason, self
+        return Operation.FromString(self.body)
+
+    @property
+    def status(self) -> status_pb2.Status:
+        assert self.reason, self
+        return status_pb2.Status.FromString(self.body)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The metadata of the error's ErrorInfo."""
+        info = detail(self.status, error_details_pb2.ErrorInfo)
+        return dict(info.metadata) if info else {}
+
+    @property
+    def violations(self) -> dict[str, str]:
+        """The field violations of the error's BadRequest."""
+        found = detail(self.status, error_details_pb2.BadRequest)
+        return (
+            {violation.field: violation.description for violation in found.field_violations} if found else {}
+        )
+
+    @property
+    def retry_delay_seconds(self) -> float | None:
+        found = detail(self.status, error_details_pb2.RetryInfo)
+        return found.retry_delay.ToNanoseconds() / 1e9 if found else None
+
+
+class Till:
+    """Calls in the name of one API key; every call takes the next of `connections` connections."""
+
+    def __init__(self, address: str, api_key: str, connections: int = 1) -> None:
+        self.channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for _ in range(connections)]
+        self._turn = itertools.cycle(self.channels)
+        self._metadata = (("authorization", f"Bearer {api_key}"),)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        for channel in self.channels:
+            await channel.close()
+
+    async def write(self, request: Write, timeout: float = TIMEOUT_SECONDS) -> Answer:
+        """Accrue, redeem or check out."""
+        return await self.call(_METHODS[type(request)], request.SerializeToString(), timeout)
+
+    async def call(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Answer:
+        """Any unary call, in bytes."""
+        call = self.start(method, request, timeout)
+        try:
+            body = await call
+        except grpc.aio.AioRpcError as error:
+            return _answer_to_error(error)
+        trailing = dict(await call.trailing_metadata())
+        return Answer("", bytes(body), trailing.get("loyalty-replayed") == "true")
+
+    def start(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Any:
+        """The call itself, under way."""
+        multicallable: Any = next(self._turn).unary_unary(f"/{SERVICE}/{method}")
+        return multicallable(request, timeout=timeout, metadata=self._metadata)
+
+    async def batch(self, requests: Iterable[Write | None], timeout: float = TIMEOUT_SECONDS) -> list[Answer]:
+        """One ProcessBatch; None stands for an item without a request."""
+        message = ProcessBatchRequest(operations=map(operation_request, requests))
+        answer = await self.call("ProcessBatch", message.SerializeToString(), timeout)
+        assert not answer.reason, answer.status
+        return [answer_of(result) for result in ProcessBatchResponse.FromString(answer.body).results]
+
+    async def stream(
+        self, messages: Sequence[Sequence[Write]], timeout: float = TIMEOUT_SECONDS
+    ) -> list[list[tuple[str, Answer]]]:
+        """One ProcessStream: all messages at once, then all (key, answer) of each response, as they come."""
+        multicallable = next(self._turn).stream_stream(
+            f"/{SERVICE}/ProcessStream",
+            request_serializer=ProcessStreamRequest.SerializeToString,
+            response_deserializer=ProcessStreamResponse.FromString,
+        )
+        sent = [ProcessStreamRequest(operations=map(operation_request, message)) for message in messages]
+        call = multicallable(iter(sent), timeout=timeout, metadata=self._metadata)
+        return [
+            [(result.idempotency_key, answer_of(result)) for result in response.results]
+            async for response in call
+        ]
+
+    async def get_operation(self, idempotency_key: str) -> Answer:
+        request = GetOperationRequest(idempotency_key=idempotency_key)
+        answer = await self.call("GetOperation", request.SerializeToString())
+        return answer if answer.reason else answer_of(OperationResult.FromString(answer.body))
+
+    async def balance(self, member_id: int) -> Balance:
+        return await self.read_balance(GetBalanceRequest(member_id=member_id))
+
+    async def read_balance(self, request: GetBalanceRequest) -> Balance:
+        answer = await self.call("GetBalance", request.SerializeToString())
+        assert not answer.reason, answer.status
+        return Balance.FromString(answer.body)
+
+    async def operations(self, member_id: int, page_size: int = 0) -> list[tuple[str, Answer]]:
+        """Every page of ListOperations: (key, answer), the newest first."""
+        found: list[tuple[str, Answer]] = []
+        request = ListOperationsRequest(member_id=member_id, page_size=page_size)
+        while True:
+            answer = await self.call("ListOperations", request.SerializeToString())
+            assert not answer.reason, answer.status
+            page = ListOperationsResponse.FromString(answer.body)
+            found += [(result.idempotency_key, answer_of(result)) for result in page.results]
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+
+def operation_request(request: Write | None) -> OperationRequest:
+    match request:
+        case AccrueRequest():
+            return OperationRequest(accrue=request)
+        case RedeemRequest():
+            return OperationRequest(redeem=request)
+        case CheckoutRequest():
+            return OperationRequest(checkout=request)
+    return OperationRequest()
+
+
+def answer_of(result: OperationResult) -> Answer:
+    if result.WhichOneof("outcome") == "operation":
+        return Answer("", result.operation.SerializeToString(), result.replayed)
+    return Answer(_reason(result.error), result.error.SerializeToString(), result.replayed)
+
+
+def detail(status: status_pb2.Status, detail_type: Any) -> Any:
+    """The status's detail of that type, or None."""
+    for packed in status.details:
+        found = detail_type()
+        if packed.Unpack(found):
+            return found
+    return None
+
+
+def _answer_to_error(error: grpc.aio.AioRpcError) -> Answer:
+    trailing = dict(error.trailing_metadata() or ())
+    body = trailing.get("grpc-status-details-bin")
+    if not isinstance(body, bytes):
+        # Told by this side's gRPC, or by the server's, not by the service.
+        status = status_pb2.Status(code=error.code().value[0], message=error.details() or "")
+        return Answer(error.code().name, status.SerializeToString(), replayed=False)
+    status = status_pb2.Status.FromString(body)
+    assert status.code == error.code().value[0]
+    return Answer(_reason(status), body, trailing.get("loyalty-replayed") == "true")
+
+
+def _reason(status: status_pb2.Status) -> str:
+    info = detail(status, error_details_pb2.ErrorInfo)
+    assert info is not None, status
+    assert info.domain == "loyalty.v1"
+    return str(info.reason)
