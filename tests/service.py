@@ -107,7 +107,7 @@ class Service:
 def launched(command: Sequence[str], log: Path, **options: object) -> Iterator[Service]:
     """The service, started with these settings; whatever is left of it is killed at the end."""
     with log.open("wb") as stderr:
-        process = subprocess.Popen(command, env=environment(**options), stderr=stderr)
+        process = subprocess.Popen(command, env=environment(TMPDIR=log.parent, **options), stderr=stderr)
     try:
         yield Service(process, log)
     finally:

@@ -1,5 +1,6 @@
 """The life of real workers on a real PostgreSQL: start, outage, metrics and drain."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,9 @@ from urllib.parse import urlsplit
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
+from processor.app import _until_told_or_broken
 from tests.postgres import Server
 from tests.service import Service, launched, wait_until
 
@@ -93,3 +96,13 @@ def test_a_worker_that_waits_for_postgresql_stops_when_told(
     service = start()
     wait_until(lambda: service.events("waiting for PostgreSQL"))
     assert service.stop("SIGTERM") == 0
+
+
+async def test_a_part_that_breaks_ends_the_worker() -> None:
+    async def break_down() -> None:
+        raise RuntimeError("broken")
+
+    with capture_logs() as logs:
+        part = asyncio.create_task(break_down(), name="part")
+        assert not await _until_told_or_broken(asyncio.Event(), [part])
+    assert [(entry["task"], str(entry["exc_info"])) for entry in logs] == [("part", "broken")]
