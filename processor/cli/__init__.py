@@ -18,6 +18,7 @@ from processor.cli import (
     run,
     service,
     settings,
+    verification,
 )
 from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
@@ -39,6 +40,7 @@ app.add_typer(programs.app, name="program")
 app.add_typer(members.app, name="member")
 app.command()(ledger.balance)
 app.command()(ledger.operation)
+app.command()(verification.verify)
 app.add_typer(partitions.app, name="partitions")
 
 

@@ -1,4 +1,4 @@
-"""`balance`, `operation` and `verify`: what the ledger says."""
+"""`balance` and `operation`: what the ledger says."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
