@@ -1,7 +1,7 @@
 """Gathers concurrent calls into batches: a lane that is free takes whatever has queued, at once.
 
-An idle service adds no latency, a busy one batches by itself; there are no timers. Calls of one member always
-meet in the same lane, so they apply in the order of their arrival.
+An idle service adds no latency, a busy one batches by itself; there are no timers. Calls that name a member by
+its number always meet in the same lane, so they apply in the order of their arrival.
 """
 
 import asyncio
@@ -79,12 +79,23 @@ class Batcher:
         self._open_ops[chain_id] += size
         self._metrics.count_queued(size)
         try:
-            for call in group.calls:
-                self._lane_of(call.command).put(chain_id, call)
+            for lane, call in zip(self._lanes_of(group.calls), group.calls, strict=True):
+                lane.put(chain_id, call)
             return await group.replies()
         finally:
             self._open_ops[chain_id] -= size
             self._metrics.count_queued(-size)
+
+    def _lanes_of(self, calls: Sequence[Call]) -> list["Lane"]:
+        """A lane for each call of one request, so that calls of one member or one key keep their order.
+
+        A card may be any member's, so with a card among them, all of them take one lane.
+        """
+        commands = [call.command for call in calls]
+        keys = {command.idempotency_key for command in commands}
+        if len(keys) < len(commands) or any(command.card for command in commands):
+            return [self._lane_of(commands[0])] * len(commands)
+        return [self._lane_of(command) for command in commands]
 
     def _lane_of(self, command: Command) -> "Lane":
         identity = crc32(command.card.encode()) if command.card else command.member_id
