@@ -180,15 +180,14 @@ def _tls(settings: Settings) -> Tls | None:
 
 async def _watch_health(probe: Probe, server: RpcServer, report: Report) -> NoReturn:
     """Tell balancers and the supervisor, for ever, whether PostgreSQL can be written to."""
-    was_serving: bool | None = None
+    is_serving = False
     while True:
         reason = await _why_unavailable(probe)
+        if is_serving and reason:
+            log.warning("PostgreSQL is not available", reason=reason)
         is_serving = not reason
-        if is_serving != was_serving:
-            log.log(20 if is_serving else 30, "health changed", serving=is_serving, reason=reason)
-            await server.set_serving(is_serving)
-            report("serving" if is_serving else "not_serving")
-            was_serving = is_serving
+        await server.set_serving(is_serving)
+        report("serving" if is_serving else "not_serving")
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
 
 

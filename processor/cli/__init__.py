@@ -1,7 +1,8 @@
 """The command line: `loyalty-processor`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from typer.main import get_command
@@ -50,12 +51,13 @@ def _root(
     del debug  # `main` looks for it before anything is parsed, for errors that come before this
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; every error becomes a line on standard error and an exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = get_command(app).main(prog_name=PROGRAM, standalone_mode=False)
+        status = get_command(app).main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
-        if sys.argv[1:2] == ["--debug"]:
+        if "--debug" in arguments[:1]:
             raise
         code, lines = describe(error)
         for line in lines:
