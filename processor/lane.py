@@ -5,17 +5,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import structlog
-
 from processor.call import Call
+from processor.defects import report_defect
 from processor.domain.outcomes import Outcome
 from processor.failpoints import hit
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 
 _STALLED_SECONDS: Final = 0.15
-
-log = structlog.get_logger()
 
 
 class Lane:
@@ -71,9 +68,9 @@ class Lane:
         try:
             with self._metrics.time_batch(len(calls), now - calls[0].arrived):
                 await self._ledger.apply(chain_id, calls)
-        except Exception:
-            log.exception("batch failed", chain_id=chain_id, calls=len(calls))
-            self._ledger.refuse(calls, Outcome.INTERNAL_ERROR)
+        except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
+            request_id = report_defect("batch failed", defect, chain_id=chain_id, calls=len(calls))
+            self._ledger.refuse(calls, Outcome.INTERNAL_ERROR, request_id=request_id)
         self._current = ()
         self._metrics.count_queued(-len(calls))
         if not self._queues:

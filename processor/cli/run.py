@@ -13,12 +13,12 @@ import typer
 from rich.text import Text
 
 from processor.cli.child import serve_on, service
+from processor.cli.demo import APPLIED, CARDS, DemoCall, send_burst
 from processor.cli.errors import CommandError, ExitStatus
 from processor.cli.migrations import migrate_visibly
 from processor.cli.options import Dsn
 from processor.cli.output import errors, print_line, print_table
 from processor.config import Settings, load_settings
-from processor.demo import APPLIED, CARDS, DemoCall, send_burst
 from storage.directory import create_chain, create_key, find_chain, is_key_in_force, list_chains
 from storage.embedded import EmbeddedPostgres
 from storage.members import Member, add_members
