@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, NoReturn
 
-import asyncpg
 import structlog
 
 from processor.batcher import Batcher
@@ -23,10 +22,8 @@ from processor.metrics import (
 from processor.rpc.encoder import ProtobufEncoder
 from processor.rpc.server import RpcServer, Tls, start_server
 from processor.supervisor_link import State
-from storage.directory import PostgresDirectory
 from storage.ledger import PostgresLedger
-from storage.partitions import Partitions
-from storage.pool import open_pool
+from storage.opened import OpenStorage, open_storage
 from storage.probe import Probe
 from storage.reads import PostgresReader
 
@@ -35,19 +32,10 @@ _CONNECTIONS_BESIDE_LANES: Final = 4
 _RETRY_SECONDS: Final = 1.0
 _PROBE_INTERVAL_SECONDS: Final = 1.0
 _PROBE_TIMEOUT_SECONDS: Final = 3.0
-_CLOSE_SECONDS: Final = 2.0
 
 Report = Callable[[State], None]
 
 log = structlog.get_logger()
-
-
-class Storage(NamedTuple):
-    """What is read from PostgreSQL before the first call can be served."""
-
-    pool: asyncpg.Pool
-    directory: PostgresDirectory
-    partitions: Partitions
 
 
 class Parts(NamedTuple):
@@ -66,7 +54,14 @@ async def run(settings: Settings, report: Report) -> int:
     storage = await _storage_when_there(settings, report, stop)
     if storage is None:
         return 0
-    async with _closing(storage.pool), _serving(settings, storage, report) as parts:
+    try:
+        return await _serve(settings, storage, report, stop)
+    finally:
+        await storage.close()
+
+
+async def _serve(settings: Settings, storage: OpenStorage, report: Report, stop: asyncio.Event) -> int:
+    async with _serving(settings, storage, report) as parts:
         is_sound = await _until_told_or_broken(stop, parts.tasks)
         parts.health.cancel()
         report("draining")
@@ -77,12 +72,16 @@ async def run(settings: Settings, report: Report) -> int:
 # --- starting ---------------------------------------------------------------------------------------
 
 
-async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.Event) -> Storage | None:
+async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.Event) -> OpenStorage | None:
     """Open storage, however long PostgreSQL is away; None if told to stop meanwhile."""
     reason = ""
     while not stop.is_set():
         try:
-            return await _open_storage(settings)
+            return await open_storage(
+                settings.dsn.get_secret_value(),
+                connections=settings.lanes + _CONNECTIONS_BESIDE_LANES,
+                statement_timeout_seconds=settings.statement_timeout_seconds,
+            )
         except StorageFailure as failure:
             report("not_serving")
             if str(failure) != reason:
@@ -92,24 +91,8 @@ async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.
     return None
 
 
-async def _open_storage(settings: Settings) -> Storage:
-    pool = await open_pool(
-        settings.dsn.get_secret_value(),
-        connections=settings.lanes + _CONNECTIONS_BESIDE_LANES,
-        statement_timeout_seconds=settings.statement_timeout_seconds,
-    )
-    storage = Storage(pool, PostgresDirectory(pool), Partitions(pool))
-    try:
-        await storage.directory.refresh()
-        await storage.partitions.load()
-    except BaseException:
-        pool.terminate()
-        raise
-    return storage
-
-
 @asynccontextmanager
-async def _serving(settings: Settings, storage: Storage, report: Report) -> AsyncIterator[Parts]:
+async def _serving(settings: Settings, storage: OpenStorage, report: Report) -> AsyncIterator[Parts]:
     batcher = _make_batcher(settings, storage)
     batcher.start()
     server = await _start_server(settings, storage, batcher)
@@ -133,7 +116,7 @@ async def _serving(settings: Settings, storage: Storage, report: Report) -> Asyn
         probe.close()
 
 
-def _make_batcher(settings: Settings, storage: Storage) -> Batcher:
+def _make_batcher(settings: Settings, storage: OpenStorage) -> Batcher:
     ledger = Ledger(
         PostgresLedger(storage.pool, storage.partitions, COMMIT_SECONDS.observe),
         storage.directory,
@@ -150,7 +133,7 @@ def _make_batcher(settings: Settings, storage: Storage) -> Batcher:
     )
 
 
-async def _start_server(settings: Settings, storage: Storage, batcher: Batcher) -> RpcServer:
+async def _start_server(settings: Settings, storage: OpenStorage, batcher: Batcher) -> RpcServer:
     return await start_server(
         host=settings.host,
         port=settings.port,
@@ -180,15 +163,14 @@ def _tls(settings: Settings) -> Tls | None:
 
 async def _watch_health(probe: Probe, server: RpcServer, report: Report) -> NoReturn:
     """Tell balancers and the supervisor, for ever, whether PostgreSQL can be written to."""
-    was_serving: bool | None = None
+    is_serving = False
     while True:
         reason = await _why_unavailable(probe)
+        if is_serving and reason:
+            log.warning("PostgreSQL is not available", reason=reason)
         is_serving = not reason
-        if is_serving != was_serving:
-            log.log(20 if is_serving else 30, "health changed", serving=is_serving, reason=reason)
-            await server.set_serving(is_serving)
-            report("serving" if is_serving else "not_serving")
-            was_serving = is_serving
+        await server.set_serving(is_serving)
+        report("serving" if is_serving else "not_serving")
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
 
 
@@ -200,13 +182,13 @@ async def _why_unavailable(probe: Probe) -> str:
     return ""
 
 
-async def _measure(storage: Storage) -> NoReturn:
+async def _measure(storage: OpenStorage) -> NoReturn:
     """Keep the metrics that have no event of their own."""
     used, idle = POOL_CONNECTIONS.labels("used"), POOL_CONNECTIONS.labels("idle")
     while True:
-        idle_size = storage.pool.get_idle_size()
-        idle.set(idle_size)
-        used.set(storage.pool.get_size() - idle_size)
+        connections = storage.count_connections()
+        used.set(connections.used)
+        idle.set(connections.idle)
         PARTITION_RUNWAY_SECONDS.set(storage.partitions.runway_seconds())
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
 
@@ -217,7 +199,8 @@ async def _until_told_or_broken(stop: asyncio.Event, tasks: Sequence[asyncio.Tas
     done, _ = await asyncio.wait({told, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     for task in done - {told}:
-        log.error("a task ended, and so does this worker", task=task.get_name(), exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        log.error("a task ended, and so does this worker", task=task.get_name(), exc_info=error)
     return not done - {told}
 
 
@@ -238,17 +221,6 @@ async def _drain(settings: Settings, parts: Parts) -> bool:
         log.error("not drained in time", stop_seconds=settings.stop_seconds)  # noqa: TRY400 (no traceback helps)
         return False
     return True
-
-
-@asynccontextmanager
-async def _closing(pool: asyncpg.Pool) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        try:
-            await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
-        except TimeoutError:
-            pool.terminate()
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from processor.call import Call
+from processor.defects import report_defect
 from processor.domain.failures import (
     BatchConflict,
     OutcomeUnknown,
@@ -61,8 +62,8 @@ class Ledger:
     async def _isolate(self, chain_id: int, calls: Sequence[Call], failure: RowRejected) -> None:
         """Run a batch with a poisoned call by halves, until that call stands alone."""
         if len(calls) == 1:
-            log.error("row rejected", chain_id=chain_id, error=str(failure))
-            self.refuse(calls, Outcome.INTERNAL_ERROR)
+            request_id = report_defect("row rejected", failure, chain_id=chain_id)
+            self.refuse(calls, Outcome.INTERNAL_ERROR, request_id=request_id)
             return
         middle = len(calls) // 2
         await self.apply(chain_id, calls[:middle])
@@ -146,7 +147,7 @@ class Ledger:
                 call.answer(reply)
         self._metrics.count_replies(calls, replies)
 
-    def refuse(self, calls: Sequence[Call], outcome: Outcome) -> None:
+    def refuse(self, calls: Sequence[Call], outcome: Outcome, **details: object) -> None:
         """Answer the calls that still wait with an outcome that is not recorded."""
-        reply = Reply(outcome, self._encoder.refused(outcome, {}), replayed=False)
+        reply = Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
         self._deliver(calls, [reply if call.is_waiting else None for call in calls])

@@ -29,6 +29,8 @@ def configure_log(level: str, form: str, **fields: object) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # It warns with a traceback each second of an outage, of which the health check tells in a line.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

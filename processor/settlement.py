@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import structlog
-
 from processor.call import Call
+from processor.defects import report_defect
 from processor.domain.account import Account
 from processor.domain.batch import AccountChange, Loaded, Wanted
 from processor.domain.chain import Chain
@@ -15,8 +14,6 @@ from processor.domain.operation import Operation, Recorded, account_after, draft
 from processor.domain.outcomes import Outcome
 from processor.domain.times import format_us
 from processor.ports import Encoder, Reply
-
-log = structlog.get_logger()
 
 
 class Settlement:
@@ -81,9 +78,9 @@ class Settlement:
         for call in self._calls:
             try:
                 self.replies.append(self._settle_call(call, loaded))
-            except Exception:
-                log.exception("call not decided", chain_id=self._chain.chain_id)
-                self.replies.append(self._refuse(Outcome.INTERNAL_ERROR))
+            except Exception as defect:  # noqa: BLE001 - one call's defect is not its neighbours'
+                request_id = report_defect("call not decided", defect, chain_id=self._chain.chain_id)
+                self.replies.append(self._refuse(Outcome.INTERNAL_ERROR, request_id=request_id))
 
     def _settle_call(self, call: Call, loaded: Loaded) -> Reply | None:
         if not call.is_waiting:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import structlog
 import uvloop
 from prometheus_client import values
 
@@ -15,6 +16,8 @@ from processor.log import configure_log
 from processor.supervisor_link import State, SupervisorLink
 
 METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+log = structlog.get_logger()
 
 # What a worker does until SIGTERM: it reports its states and returns the exit status.
 Life = Callable[[Settings, Callable[[State], None]], Coroutine[Any, Any, int]]
@@ -54,6 +57,9 @@ def main(load_life: Callable[[], Life] = _load_app) -> None:
         sys.exit(work(int(sys.argv[1]), int(sys.argv[2]), load_life))
     except ConfigError as error:
         sys.exit("\n".join(error.lines))
+    except Exception:
+        log.exception("worker failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

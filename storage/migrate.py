@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS, describe, translate
-from storage.pool import connect
+from storage.errors import CONNECTION_ERRORS, describe
+from storage.owner import owner_connection
+from storage.pool import SERVICE_ROLE
 from storage.queries import load_queries
 
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -86,15 +87,14 @@ async def pending(dsn: str) -> list[Migration]:
 
 @asynccontextmanager
 async def _connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await connect(dsn)
-    try:
-        yield connection
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise MigrationError(f"{describe(error)}: migrate with the login that owns the database") from error
-    except DATABASE_ERRORS as error:
-        raise translate(error) from error
-    finally:
-        connection.terminate()
+    async with owner_connection(dsn) as connection:
+        try:
+            yield connection
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise MigrationError(
+                f"{describe(error)}: migrate with a login that owns the database and may create roles"
+                f" (or that somebody has granted {SERVICE_ROLE})"
+            ) from error
 
 
 async def _take_turn(connection: asyncpg.Connection) -> None:
@@ -143,7 +143,7 @@ async def _apply_patiently(connection: asyncpg.Connection, step: Migration) -> N
                     f"migration {step} found its tables locked {_ATTEMPTS} times for {_LOCK_TIMEOUT}:"
                     " end the long transactions, or repeat when the service is less busy"
                 ) from error
-        except CONNECTION_ERRORS:
+        except (*CONNECTION_ERRORS, asyncpg.InsufficientPrivilegeError):
             raise
         except asyncpg.PostgresError as error:
             raise MigrationError(f"migration {step} failed: {describe(error)}") from error

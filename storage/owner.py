@@ -8,13 +8,15 @@ import asyncpg
 from storage.errors import DATABASE_ERRORS, translate
 from storage.pool import connect
 
+Connection = asyncpg.Connection
+
 
 class SchemaMissingError(Exception):
     """The database has not been migrated."""
 
 
 @asynccontextmanager
-async def owner_connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def owner_connection(dsn: str) -> AsyncIterator[Connection]:
     """Open a connection of the owner; PostgreSQL's errors inside become StorageFailures.
 
     Raises SchemaMissingError where the tables are not there.

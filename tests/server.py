@@ -1,5 +1,6 @@
 """A real server for tests: the supervisor and its workers, as an operator starts them."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -134,3 +135,12 @@ def eventually(
     while not condition():
         assert time.monotonic() < deadline, describe()
         time.sleep(0.02)
+
+
+async def eventually_true(condition: Callable[[], Awaitable[bool]], timeout_seconds: float = 30) -> None:
+    """The same for a condition that has to be awaited."""
+    async with asyncio.timeout(timeout_seconds):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)

@@ -1,6 +1,5 @@
 """What came back for one operation, the same for every way of sending it."""
 
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import grpc
@@ -59,12 +58,13 @@ def answer_of_result(result: OperationResult) -> Answer:
 def answer_of_error(error: grpc.aio.AioRpcError) -> Answer:
     """The answer that a failed call is, whether the service or the connection failed it."""
     code = error.code().value[0]
-    trailers = error.trailing_metadata() or ()
+    trailers = error.trailing_metadata()
     bare = status_pb2.Status(code=code, message=error.details() or "")
-    body = dict(trailers).get("grpc-status-details-bin") or bare.SerializeToString()
+    body = trailers.get("grpc-status-details-bin") or bare.SerializeToString()
+    assert isinstance(body, bytes)
     return Answer(code, body, is_replayed(trailers))
 
 
-def is_replayed(trailers: Iterable[tuple[str, str | bytes]]) -> bool:
+def is_replayed(trailers: grpc.aio.Metadata) -> bool:
     """Whether the trailing metadata of a call says that it was a repeat."""
-    return ("loyalty-replayed", "true") in trailers
+    return trailers.get("loyalty-replayed") == "true"

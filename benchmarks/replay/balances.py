@@ -9,7 +9,7 @@ import grpc
 from benchmarks.replay.connections import CALL_TIMEOUT_SECONDS, Metadata, credentials, open_channel
 from benchmarks.replay.tills import ReplayError
 from loyalty.v1.transaction_service_pb2 import GetBalanceRequest
-from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceAsyncStub, TransactionServiceStub
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 
 _AT_ONCE: Final = 64
 
@@ -18,15 +18,15 @@ async def fetch_balances(target: str, api_key: str, member_ids: Sequence[int]) -
     """Points by member_id. Raises ReplayError if the service does not answer or a member does not exist."""
     balances: dict[int, int] = {}
     async with open_channel(target) as channel:
-        stub: TransactionServiceAsyncStub = TransactionServiceStub(channel)
         for first in range(0, len(member_ids), _AT_ONCE):
             some = member_ids[first : first + _AT_ONCE]
-            points = await asyncio.gather(*(_fetch(stub, credentials(api_key), member) for member in some))
+            points = await asyncio.gather(*(_fetch(channel, credentials(api_key), member) for member in some))
             balances.update(zip(some, points, strict=True))
     return balances
 
 
-async def _fetch(stub: TransactionServiceAsyncStub, metadata: Metadata, member_id: int) -> int:
+async def _fetch(channel: grpc.aio.Channel, metadata: Metadata, member_id: int) -> int:
+    stub = TransactionServiceStub(channel)
     request = GetBalanceRequest(member_id=member_id)
     try:
         balance = await stub.GetBalance(request, metadata=metadata, timeout=CALL_TIMEOUT_SECONDS)

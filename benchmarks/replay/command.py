@@ -82,9 +82,7 @@ def replay_through(receipts: Receipts, load: Load, dsn: str | None, *, processes
     if dsn:
         asyncio.run(enrol(dsn, load.api_key, members))
     before = asyncio.run(fetch_balances(load.target, load.api_key, members))
-    started = time.perf_counter()
     sent = _send_visibly(receipts, before, load, processes)
-    seconds = time.perf_counter() - started
     after = asyncio.run(fetch_balances(load.target, load.api_key, members))
     expected = recompute(sent.log, receipts.lines, before)
     return make_report(
@@ -94,7 +92,7 @@ def replay_through(receipts: Receipts, load: Load, dsn: str | None, *, processes
         mode=load.mode,
         lines=len(receipts.lines),
         receipts_left_out=receipts.worthless_count,
-        seconds=seconds,
+        seconds=sent.seconds,
         differences=differences(sent.log, expected, before, after),
         verified=verify(dsn) if dsn else None,
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import grpc
 from google.protobuf.message import Message
@@ -20,7 +20,11 @@ from loyalty.v1.transaction_service_pb2 import (
     ProcessStreamRequest,
     ProcessStreamResponse,
 )
-from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceAsyncStub, TransactionServiceStub
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+
+if TYPE_CHECKING:
+    # The generated types know it; at run time it is the same stub.
+    from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceAsyncStub
 
 CALL_TIMEOUT_SECONDS: Final = 30
 _SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name
@@ -66,9 +70,8 @@ def connect(channel: grpc.aio.Channel, mode: Mode, api_key: str) -> Connection:
     """The channel as a connection of the given mode."""
     if mode is Mode.UNARY:
         return UnaryConnection(channel, credentials(api_key))
-    stub: TransactionServiceAsyncStub = TransactionServiceStub(channel)
     kind = BatchConnection if mode is Mode.BATCH else StreamConnection
-    return kind(stub, credentials(api_key))
+    return kind(TransactionServiceStub(channel), credentials(api_key))
 
 
 class UnaryConnection:
@@ -99,7 +102,7 @@ class UnaryConnection:
 class BatchConnection:
     """ProcessBatch."""
 
-    def __init__(self, stub: TransactionServiceAsyncStub, metadata: Metadata) -> None:
+    def __init__(self, stub: "TransactionServiceAsyncStub", metadata: Metadata) -> None:
         self._stub = stub
         self._metadata = metadata
 
@@ -117,7 +120,7 @@ class BatchConnection:
 class StreamConnection:
     """One ProcessStream, opened with the first request and again after it broke."""
 
-    def __init__(self, stub: TransactionServiceAsyncStub, metadata: Metadata) -> None:
+    def __init__(self, stub: "TransactionServiceAsyncStub", metadata: Metadata) -> None:
         self._stub = stub
         self._metadata = metadata
         self._reader: asyncio.Task[None] | None = None

@@ -2,7 +2,8 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import AsyncExitStack
 from multiprocessing.sharedctypes import Synchronized
@@ -20,8 +21,14 @@ from benchmarks.replay.tills import LATENCY_RANGE_US, Tills
 
 _PROGRESS_SECONDS: Final = 0.2
 
-# A log with the columns of LogEntry, and an encoded histogram.
-Part = tuple[pd.DataFrame, bytes]
+
+class Part(NamedTuple):
+    """What one process has to tell; the times are those of the machine's monotonic clock."""
+
+    log: pd.DataFrame
+    encoded_latencies_us: bytes
+    began_seconds: float
+    ended_seconds: float
 
 
 class Load(NamedTuple):
@@ -38,10 +45,14 @@ class Load(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What the processes have to tell: `log` has the columns of LogEntry."""
+    """What the processes have to tell: `log` has the columns of LogEntry.
+
+    `seconds` runs from the first receipt sent to the last one answered.
+    """
 
     log: pd.DataFrame
     latencies_us: HdrHistogram
+    seconds: float
 
 
 def send_receipts(
@@ -81,12 +92,12 @@ def _split(receipts: Receipts, processes: int) -> Iterator[Receipts]:
         yield select(receipts, receipts.headers[own])
 
 
-def _merged(parts: Iterable[Part]) -> Sent:
-    logs, histograms = zip(*parts, strict=True)
+def _merged(parts: Sequence[Part]) -> Sent:
     latencies_us = HdrHistogram(*LATENCY_RANGE_US)
-    for encoded in histograms:
-        latencies_us.decode_and_add(encoded)
-    return Sent(pd.concat(logs, ignore_index=True), latencies_us)
+    for part in parts:
+        latencies_us.decode_and_add(part.encoded_latencies_us)
+    seconds = max(part.ended_seconds for part in parts) - min(part.began_seconds for part in parts)
+    return Sent(pd.concat([part.log for part in parts], ignore_index=True), latencies_us, seconds)
 
 
 # --- in a client process --------------------------------------------------------------------------
@@ -107,11 +118,11 @@ def _count(receipts: int) -> None:
 
 def _send_part(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Part:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        tills = runner.run(_send(receipts, balances, load))
-    return pd.DataFrame(tills.log, columns=LogEntry._fields), tills.latencies_us.encode()
+        return runner.run(_send(receipts, balances, load))
 
 
-async def _send(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Tills:
+async def _send(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Part:
+    headers = receipts.headers[list(Header._fields)].itertuples(index=False, name=None)
     async with AsyncExitStack() as stack:
         channels = [
             await stack.enter_async_context(open_channel(load.target)) for _ in range(load.connections)
@@ -124,6 +135,8 @@ async def _send(receipts: Receipts, balances: Mapping[int, int], load: Load) -> 
             batch_ops=load.batch_ops,
             on_answered=_count,
         )
-        headers = receipts.headers[list(Header._fields)].itertuples(index=False, name=None)
+        began_seconds = time.monotonic()
         await tills.run([Header(*values) for values in headers], balances)
-    return tills
+        ended_seconds = time.monotonic()
+    log = pd.DataFrame(tills.log, columns=LogEntry._fields)
+    return Part(log, tills.latencies_us.encode(), began_seconds, ended_seconds)

@@ -99,7 +99,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         ("households", f"{report.households:,}"),
         ("receipts", f"{report.receipts:,}"),
         ("lines", f"{report.lines:,}"),
-        ("receipts of 0.00, left out", f"{report.receipts_left_out:,}"),
+        ("receipts of 0.00 in the year, left out", f"{report.receipts_left_out:,}"),
         (f"calls ({report.mode})", f"{report.calls:,}"),
         ("sent again, outcome unknown", f"{report.repeated_calls:,}"),
         ("replays", f"{report.replays:,}"),
@@ -111,5 +111,5 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         ("operations a second", f"{report.operations_per_second:,.0f}"),
         *((f"{rank} of a call", f"{value:,.1f} ms") for rank, value in report.latency_ms.items()),
         ("differences from the recomputation", f"{len(report.differences):,}"),
-        ("verify", {True: "clean", False: "NOT CLEAN", None: "not run (needs --dsn)"}[report.verified]),
+        ("verify", {True: "clean", False: "NOT CLEAN", None: "not run, needs --dsn"}[report.verified]),
     ]

@@ -130,7 +130,8 @@ class TransactionServiceServicer:
     def ProcessBatch(self, request, context):
         """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
         equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-        is malformed, unauthenticated or does not fit into the queue, and then nothing of it was done.
+        is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
+        of it was done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,8 @@ class TransactionServiceStub:
     ProcessBatch: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
     equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-    is malformed, unauthenticated or does not fit into the queue, and then nothing of it was done.
+    is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
+    of it was done.
     """
     ProcessStream: _grpc.StreamStreamMultiCallable[_transaction_service_pb2.ProcessStreamRequest, _transaction_service_pb2.ProcessStreamResponse]
     """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
@@ -96,7 +97,8 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     ProcessBatch: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]  # type: ignore[assignment]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
     equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-    is malformed, unauthenticated or does not fit into the queue, and then nothing of it was done.
+    is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
+    of it was done.
     """
     ProcessStream: _aio.StreamStreamMultiCallable[_transaction_service_pb2.ProcessStreamRequest, _transaction_service_pb2.ProcessStreamResponse]  # type: ignore[assignment]
     """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
@@ -157,7 +159,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_transaction_service_pb2.ProcessBatchResponse, _abc.Awaitable[_transaction_service_pb2.ProcessBatchResponse]]:
         """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
         equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-        is malformed, unauthenticated or does not fit into the queue, and then nothing of it was done.
+        is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
+        of it was done.
         """
 
     @_abc_1.abstractmethod

@@ -1,7 +1,8 @@
 """The command line: `loyalty-processor`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from typer.main import get_command
@@ -17,6 +18,7 @@ from processor.cli import (
     run,
     service,
     settings,
+    verification,
 )
 from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
 from processor.cli.output import print_note
@@ -38,6 +40,7 @@ app.add_typer(programs.app, name="program")
 app.add_typer(members.app, name="member")
 app.command()(ledger.balance)
 app.command()(ledger.operation)
+app.command()(verification.verify)
 app.add_typer(partitions.app, name="partitions")
 
 
@@ -50,12 +53,13 @@ def _root(
     del debug  # `main` looks for it before anything is parsed, for errors that come before this
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; every error becomes a line on standard error and an exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = get_command(app).main(prog_name=PROGRAM, standalone_mode=False)
+        status = get_command(app).main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
-        if sys.argv[1:2] == ["--debug"]:
+        if "--debug" in arguments[:1]:
             raise
         code, lines = describe(error)
         for line in lines:

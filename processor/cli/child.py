@@ -7,11 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
-from processor.cli.errors import CommandError
+import typer
+
+from processor.cli.errors import CommandError, ExitStatus
 from processor.cli.output import errors, print_note
 from processor.config import Settings, as_environment
+from storage.embedded.launch import CHILD_SCRIPT
 
 _START_SECONDS_MAX: Final = 60
 _POLL_SECONDS: Final = 0.05
@@ -20,8 +24,8 @@ _POLL_SECONDS: Final = 0.05
 @contextmanager
 def service(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """A child process that serves, from when it is healthy to when it has drained and ended."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "processor", "serve"],
+    process = subprocess.Popen(  # noqa: S603
+        _command(),
         env={**os.environ, **as_environment(settings)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the child in order
@@ -34,10 +38,29 @@ def service(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         _stop(process, settings.stop_seconds)
 
 
+def _command() -> list[str]:
+    serve = [sys.executable, "-m", "processor", "serve"]
+    if not sys.platform.startswith("linux"):
+        return serve
+    # However this process ends, the service is then told to stop, as its PostgreSQL is.
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(CHILD_SCRIPT),
+        "caller",
+        str(os.getpid()),
+        str(Path.cwd()),
+        *serve,
+    ]
+
+
 def _wait_until_healthy(process: subprocess.Popen[bytes], settings: Settings) -> None:
     give_up = time.monotonic() + _START_SECONDS_MAX
     while not _is_healthy(settings):
-        if process.poll() is not None:
+        if process.poll() in (ExitStatus.USAGE, ExitStatus.NO_POSTGRESQL):
+            raise typer.Exit(process.returncode)  # it has said why
+        if process.returncode is not None:
             raise CommandError(f"the service ended while starting, with exit status {process.returncode}")
         if time.monotonic() > give_up:
             raise CommandError(f"the service is not healthy after {_START_SECONDS_MAX} seconds")

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from processor.cli.options import AsJson, ChainName, Dsn, as_owner
@@ -10,6 +9,7 @@ from processor.cli.output import print_json, print_line, print_note, print_table
 from processor.domain.api_key import parse_api_key
 from processor.program_file import format_time
 from storage.directory import KeyRow, create_key, find_chain, list_keys, revoke_key
+from storage.owner import Connection
 
 app = typer.Typer(no_args_is_help=True, help="API keys: each belongs to one chain.")
 
@@ -24,7 +24,7 @@ def create(
 ) -> None:
     """Create an API key and print it, once: only a hash of it is kept."""
 
-    async def work(connection: asyncpg.Connection) -> str:
+    async def work(connection: Connection) -> str:
         return await create_key(connection, await find_chain(connection, chain), label)
 
     key = as_owner(dsn, work)
@@ -58,7 +58,7 @@ def revoke(
 def show_all(chain: ChainName, dsn: Dsn = None, *, as_json: AsJson = False) -> None:
     """List a chain's API keys, without their secrets."""
 
-    async def work(connection: asyncpg.Connection) -> list[KeyRow]:
+    async def work(connection: Connection) -> list[KeyRow]:
         return await list_keys(connection, await find_chain(connection, chain))
 
     keys = as_owner(dsn, work)

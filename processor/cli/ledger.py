@@ -1,4 +1,4 @@
-"""`balance`, `operation` and `verify`: what the ledger says."""
+"""`balance` and `operation`: what the ledger says."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -25,19 +25,19 @@ _STATEMENT_SECONDS: Final = 30
 def balance(
     chain: ChainName,
     member_id: Annotated[
-        int, typer.Option(min=1, max=MEMBER_ID_MAX, help="The member's number.", show_default=False)
-    ] = 0,
+        int | None, typer.Option(min=1, max=MEMBER_ID_MAX, help="The member's number.", show_default=False)
+    ] = None,
     card: Annotated[str, typer.Option(help="Or a card of the member.", show_default=False)] = "",
     dsn: Dsn = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Print a member's points."""
-    if bool(member_id) == bool(card):
+    if (member_id is None) == (not card):
         raise typer.BadParameter("name the member by --member-id or by --card")
 
     async def work(reader: PostgresReader, chain_id: int) -> Account | None:
-        return await reader.account(chain_id, member_id, card)
+        return await reader.account(chain_id, member_id or 0, card)
 
     account = _read(chain, dsn, work)
     if account is None:

@@ -1,6 +1,7 @@
 """A CSV file of members, read with every problem told by its line."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TextIO
@@ -10,6 +11,7 @@ from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
 from storage.members import Member
 
 _COLUMNS: Final = ["member_id", "card"]
+_MEMBER_ID: Final = re.compile("[1-9][0-9]{0,18}")
 _PROBLEMS_SHOWN: Final = 20
 
 
@@ -61,10 +63,8 @@ class _MemberFile:
         if len(row) != len(_COLUMNS):
             return f"must have {len(_COLUMNS)} fields, not {len(row)}"
         number, card = row
-        if not (number.isascii() and number.isdecimal() and len(number) <= 19):
+        if not _MEMBER_ID.fullmatch(number) or int(number) > MEMBER_ID_MAX:
             return f"member_id: must be a whole number from 1 to {MEMBER_ID_MAX}, not {number!r}"
-        if not 1 <= int(number) <= MEMBER_ID_MAX:
-            return f"member_id: must be a whole number from 1 to {MEMBER_ID_MAX}, not {number}"
         if len(card) > IDENTIFIER_CHARS_MAX or not card.isprintable():
             return f"card: must be at most {IDENTIFIER_CHARS_MAX} printable characters, not {card!r}"
         owner = self._owners.setdefault(card, int(number)) if card else int(number)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from processor.cli.member_file import read_members
@@ -13,6 +12,7 @@ from processor.cli.output import print_json, print_line, progress
 from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
 from storage.directory import find_chain
 from storage.members import Added, Member, add_members
+from storage.owner import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Members of a chain and their cards.")
 
@@ -54,7 +54,7 @@ def add_file(
 
 
 def _add(chain: str, members: Sequence[Member], dsn: str | None, *, as_json: bool) -> None:
-    async def work(connection: asyncpg.Connection) -> Added:
+    async def work(connection: Connection) -> Added:
         chain_id = await find_chain(connection, chain)
         return await add_members(connection, chain_id, _shown(members))
 

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-import asyncpg
 import typer
 
 from processor.config import load_settings
-from storage.owner import owner_connection
+from storage.owner import Connection, owner_connection
 
 Result = TypeVar("Result")
 
@@ -28,7 +27,7 @@ def resolve_dsn(dsn: str | None) -> str:
     return load_settings(dsn=dsn).dsn.get_secret_value()
 
 
-def as_owner(dsn: str | None, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+def as_owner(dsn: str | None, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     """Do some work over one connection of the owner."""
 
     async def connect_and_work() -> Result:

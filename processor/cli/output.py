@@ -8,16 +8,18 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 # Lines that a program reads must not be broken at the width of a terminal that is not there.
 _PIPED_COLUMNS = 100_000
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# `:100:` is a line number here, not a picture.
+errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def output() -> Console:
     """Standard output."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
 
 
 def print_json(value: object) -> None:
@@ -36,13 +38,16 @@ def print_note(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output; columns whose name begins with `#` are numbers, to the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """A table on standard output; columns whose name begins with `#` are numbers, to the right.
+
+    Cells are shown as they are, or as styled `Text`.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column.removeprefix("#"), justify="right" if column[0] == "#" else "left")
     for row in rows:
-        table.add_row(*map(str, row))
-    output().print(table)
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    output().print(table, "")
 
 
 def progress() -> Progress:

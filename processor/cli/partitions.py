@@ -3,12 +3,12 @@
 import asyncio
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from processor.cli.options import AsJson, Dsn, as_owner, resolve_dsn
 from processor.cli.output import print_json, print_line, print_table
 from processor.program_file import format_time
+from storage.owner import Connection
 from storage.partitions import Partitions, PartitionSize, detach_partition, list_partitions
 from storage.pool import open_pool
 
@@ -52,7 +52,7 @@ def detach(
 ) -> None:
     """Take an old partition out of the ledger; it stays a table, to archive or to drop."""
 
-    async def work(connection: asyncpg.Connection) -> None:
+    async def work(connection: Connection) -> None:
         await detach_partition(connection, name)
 
     as_owner(dsn, work)

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from processor.cli.errors import CommandError, InputFileError
@@ -18,6 +17,7 @@ from processor.program_file import (
     parse_program,
 )
 from storage.directory import ProgramRow, add_program, find_chain, programs
+from storage.owner import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Programs: what receipts earn and what points pay.")
 
@@ -34,7 +34,7 @@ def show(
 ) -> None:
     """Print a chain's program as the file that `program set` takes."""
 
-    async def work(connection: asyncpg.Connection) -> list[ProgramRow]:
+    async def work(connection: Connection) -> list[ProgramRow]:
         return await programs(connection, await find_chain(connection, chain))
 
     versions = as_owner(dsn, work)
@@ -68,7 +68,7 @@ def add(
     """Add the next version of a chain's program; what is recorded stays as it was decided."""
     parsed = _read(file)
 
-    async def work(connection: asyncpg.Connection) -> ProgramRow:
+    async def work(connection: Connection) -> ProgramRow:
         chain_id = await find_chain(connection, chain)
         return await add_program(connection, chain_id, parsed.document, parsed.effective_from_us)
 

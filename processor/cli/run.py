@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from processor.cli.child import serve_on, service
+from processor.cli.demo import APPLIED, CARDS, DemoCall, send_burst
 from processor.cli.errors import CommandError, ExitStatus
 from processor.cli.migrations import migrate_visibly
 from processor.cli.options import Dsn
 from processor.cli.output import errors, print_line, print_table
 from processor.config import Settings, load_settings
-from processor.demo import APPLIED, CARDS, DemoCall, send_burst
 from storage.directory import create_chain, create_key, find_chain, is_key_in_force, list_chains
 from storage.embedded import EmbeddedPostgres
 from storage.members import Member, add_members
@@ -123,46 +123,44 @@ def _settings(dsn: str, workers: int, port: int | None, http_port: int | None) -
     return load_settings(
         dsn=dsn,
         workers=workers,
-        port=_port(port, base.port),
-        http_port=_port(http_port, base.http_port),
+        port=_port(base.host, port, base.port),
+        http_port=_port(base.http_host, http_port, base.http_port),
         drain_seconds=0,
         log_level=base.log_level if base.source("log_level") == "environment" else "warning",
     )
 
 
-def _port(wanted: int | None, usual: int) -> int:
+def _port(host: str, wanted: int | None, usual: int) -> int:
     """The wanted port; if none is, the usual one or, where that is taken, any other."""
     if wanted:
         return wanted
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if wanted is None:
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", usual))
-                return usual
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    candidates = [0] if wanted == 0 else [usual, 0]
+    for port in candidates:
+        with suppress(OSError), socket.create_server((host, port)) as probe:
+            return int(probe.getsockname()[1])
+    return usual
 
 
 # --- what is shown ---------------------------------------------------------------------------------
 
 
 def _show(calls: Sequence[DemoCall], settings: Settings, api_key: str) -> None:
-    print_table(("call", "idempotency key", "answer", "#points", "#balance", "replayed"), map(_row, calls))
+    print_table(("call", "key", "answer", "#points", "#balance", "replayed"), map(_row, calls))
     endpoint = f"{settings.host}:{settings.port}"
     print_line(f"gRPC     {endpoint}")
     print_line(f"API key  {api_key}")
     print_line(f"metrics  http://{settings.http_host}:{settings.http_port}/metrics")
     print_line("\nAsk for a balance (reflection is on, so `grpcurl ... list` works too):\n")
-    print_line(f"grpcurl -plaintext -H 'authorization: Bearer {api_key}' \\")
+    print_line("grpcurl -plaintext \\")
+    print_line(f"  -H 'authorization: Bearer {api_key}' \\")
     print_line(f'  -d \'{{"card": "{CARDS[0]}"}}\' {endpoint} \\')
     print_line("  loyalty.v1.TransactionService/GetBalance\n")
 
 
-def _row(call: DemoCall) -> tuple[str, ...]:
-    colour = "green" if call.reason.endswith(APPLIED) else "yellow"
-    answer = f"[{colour}]{call.reason}[/]"
+def _row(call: DemoCall) -> tuple[str | Text, ...]:
     if call.surprise:
-        answer = f"[bold red]{call.reason}: {escape(call.surprise)}[/]"
-    balance = "" if call.balance_points is None else f"{call.balance_points}"
+        answer = Text(f"{call.reason}: {call.surprise}", "bold red")
+    else:
+        answer = Text(call.reason, "green" if call.reason.endswith(APPLIED) else "yellow")
+    balance = "" if call.balance_points is None else str(call.balance_points)
     return call.name, call.idempotency_key, answer, call.points, balance, "yes" if call.replayed else ""

@@ -4,14 +4,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from secrets import token_hex
 from typing import Any, Final, Never, TypeVar
 
 import grpc
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.rpc import status_pb2
 
+from processor.defects import report_defect
 from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
@@ -30,8 +29,6 @@ StreamMethod = Callable[[int, "MessageStream", float], Awaitable[None]]
 
 _REPLAYED: Final = (("loyalty-replayed", "true"),)
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
-
-log = structlog.get_logger()
 
 
 class Admission:
@@ -144,9 +141,8 @@ async def _or_refusal(work: Awaitable[T], method: str) -> T | Reply:
         return refused.reply
     except StorageUnavailable:
         return Refused(Outcome.STORAGE_UNAVAILABLE).reply
-    except Exception:
-        request_id = token_hex(8)
-        log.exception("call failed", method=method, request_id=request_id)
+    except Exception as defect:  # noqa: BLE001 - the till is told so, and never Python's text
+        request_id = report_defect("call failed", defect, method=method)
         return Refused(Outcome.INTERNAL_ERROR, {"request_id": request_id}).reply
 
 

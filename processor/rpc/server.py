@@ -106,7 +106,10 @@ def _listen(server: grpc.aio.Server, host: str, port: int, tls: Tls | None) -> i
             return server.add_insecure_port(address)
         return server.add_secure_port(address, _credentials(tls))
     except RuntimeError as error:
-        raise OSError(f"can't listen on {address}: {error}") from error
+        files = ", and that certificate and private key are PEM and belong together" if tls else ""
+        raise OSError(
+            f"can't listen on {address}: check that it is free and this machine's{files}"
+        ) from error
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

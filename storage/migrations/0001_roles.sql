@@ -2,9 +2,12 @@
 -- with SET ROLE, so any login that is a member of it can run the service.
 DO $$
 BEGIN
-    CREATE ROLE loyalty_service NOLOGIN;
+    -- Roles belong to the server: another database's run, or somebody who may make roles, may have made it before.
+    IF to_regrole('loyalty_service') IS NULL THEN
+        CREATE ROLE loyalty_service NOLOGIN;
+    END IF;
 EXCEPTION
-    WHEN duplicate_object OR unique_violation THEN NULL; -- roles belong to the server, so another database's run made it
+    WHEN duplicate_object OR unique_violation THEN NULL; -- or at this moment
 END
 $$;
 

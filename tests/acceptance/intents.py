@@ -91,7 +91,9 @@ Step = Intent | Batch | Stream | LookUp | ReadBalance | ReadHistory
 
 kinds: Final = st.sampled_from(["accrue", "redeem", "checkout"])
 totals: Final = (
-    st.integers(1, 3_000) | st.sampled_from([100_000, 3_500_000]) | st.integers(1, 100_000_000_000)
+    st.integers(1, 3_000)
+    | st.sampled_from([100_000, 3_500_000, 700_000_000])
+    | st.integers(1, 100_000_000_000)
 )
 redemptions: Final = st.integers(1, 40) | st.sampled_from([99, 100, 1_000]) | st.integers(1, 10**12)
 members: Final = st.integers(0, 1)

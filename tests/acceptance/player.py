@@ -82,8 +82,18 @@ class Player:
             check(prediction, answer)
 
     async def _stream(self, till: Till, messages: Sequence[Sequence[Write]]) -> None:
-        """Responses may come in any order; each answers one message, in that message's order."""
+        """Responses may come in any order; each answers one message, in that message's order.
+
+        Messages under way together are as concurrent calls, so those that a card or a key ties go one by one.
+        """
         messages = [message for message in messages if message]
+        if _are_tied(messages):
+            for message in messages:
+                await self._stream_at_once(till, [message])
+        else:
+            await self._stream_at_once(till, messages)
+
+    async def _stream_at_once(self, till: Till, messages: Sequence[Sequence[Write]]) -> None:
         predictions = [[(r.idempotency_key, self.model.apply(r)) for r in message] for message in messages]
         responses = await till.stream(messages)
         assert len(responses) == len(messages)
@@ -222,6 +232,13 @@ def _later(moment: Timestamp, nanoseconds: int) -> Timestamp:
     later = Timestamp()
     later.FromNanoseconds(moment.ToNanoseconds() + nanoseconds)
     return later
+
+
+def _are_tied(messages: Sequence[Sequence[Write]]) -> bool:
+    """Whether a key occurs in two messages, or a card may name a member of another message."""
+    requests = [request for message in messages for request in message]
+    keys = [key for message in messages for key in {request.idempotency_key for request in message}]
+    return len(set(keys)) < len(keys) or any(r.WhichOneof("member") == "card" for r in requests)
 
 
 def _response_to(

@@ -17,6 +17,7 @@ from tests.acceptance.model import Model, Write
 from tests.acceptance.player import Player, changed
 from tests.chains import new_chain
 from tests.client import Answer, Till
+from tests.postgres import run
 from tests.server import serving
 
 CLIENTS: Final = 4
@@ -75,7 +76,7 @@ class World:
     """What all examples share: the server, for each program a chain and connections, and a count."""
 
     def __init__(self, dsn: str, address: str, runner: asyncio.Runner) -> None:
-        self.chains = [new_chain(dsn, document=document) for document in PROGRAMS]
+        self.chains = [run(new_chain(dsn, document=document)) for document in PROGRAMS]
         self.tills = [
             [Till(address, chain.api_key, CONNECTIONS) for _ in range(CLIENTS)] for chain in self.chains
         ]
@@ -100,7 +101,7 @@ class Clients(RuleBasedStateMachine):
         known = [member_id for group in groups for member_id in group[:2]]
         cards = {member_id: f"card-{member_id}" for member_id in known}
         members_by_card = {card: member_id for member_id, card in cards.items()}
-        self.world.chains[program].add_members(known, members_by_card)
+        run(self.world.chains[program].add_members(known, members_by_card))
         self.tills = self.world.tills[program]
         self.model = Model(PROGRAMS[program], known, members_by_card)
         self.players = [

@@ -10,7 +10,7 @@ import pytest
 from storage import migrate as migrating
 from storage.embedded.launch import wheel_binaries
 from storage.migrate import Migration, MigrationError, migrate, migrations, pending
-from storage.pool import connect
+from storage.pool import SERVICE_ROLE, connect
 from tests.postgres import Server
 
 # Rows that a database of a version may hold, put in before the next version comes.
@@ -136,6 +136,12 @@ async def test_a_locked_table_is_waited_for_in_short_attempts(
     await reader.execute("COMMIT")
     assert await migrate(database) == [extra]
     await reader.close()
+
+
+async def test_who_may_not_create_tables_is_told_so(empty_database: str) -> None:
+    dsn = f"{empty_database}{'&' if '?' in empty_database else '?'}role={SERVICE_ROLE}"
+    with pytest.raises(MigrationError, match=r"^permission denied for schema public: migrate with a login"):
+        await migrate(dsn)
 
 
 async def test_functions_look_at_temporary_tables_last(database: str) -> None:

@@ -1,140 +1,40 @@
 """Supervision of real processes: deaths, restarts, health, metrics of all workers, ports and the end."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
+from typing import Final
+from uuid import uuid4
 
 import psutil
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from processor.fleet import Backoff
+from tests.service import PATIENCE_SECONDS, Service, environment, launched, wait_until
 
-TINY = Path(__file__).with_name("tiny_worker.py")
-PATIENCE_SECONDS = 60
-
-
-def wait_until(condition: Callable[[], Any]) -> Any:
-    """The condition's first true value."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise TimeoutError(condition)
-
-
-def environment(**options: object) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
-    given = {"dsn": "postgresql://nobody@127.0.0.1:1/none", "port": 0, "http_port": 0, **options}
-    return clean | {
-        name if name.isupper() else f"LOYALTY_{name.upper()}": str(value) for name, value in given.items()
-    }
-
-
-class Service:
-    """A supervisor of tiny workers, with its log."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The log's events of that name."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}")]
-        return [line for line in lines if line["event"] == name]
-
-    def serving(self) -> dict[str, Any]:
-        """Wait for the line that says that all serve."""
-
-        def line() -> list[dict[str, Any]]:
-            assert self.process.poll() is None, self.log.read_text()
-            return self.events("serving")
-
-        event: dict[str, Any] = wait_until(line)[0]
-        return event
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and body."""
-        try:
-            with urlopen(f"http://{self.http}{path}", timeout=PATIENCE_SECONDS) as reply:
-                return reply.status, reply.read().decode()
-        except HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    @property
-    def http(self) -> str:
-        """HOST:PORT of the HTTP side, which is there before any worker."""
-        address: str = wait_until(lambda: self.events("starting"))[0]["http"]
-        return address
-
-    def workers(self) -> list[dict[str, Any]]:
-        """As /healthz tells."""
-        workers: list[dict[str, Any]] = json.loads(self.get("/healthz")[1])["workers"]
-        return workers
-
-    def pids(self) -> list[int]:
-        """The workers' processes."""
-        return [worker["pid"] for worker in self.workers()]
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
-        samples = [sample for family in families for sample in family.samples if sample.name == name]
-        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
-
-    def has_counted(self, signals: int) -> bool:
-        """Whether the workers have counted that many signals together."""
-        return self.metric("tiny_signals_total", kind="usr1") == signals
-
-    def stop(self, *signals: signal.Signals) -> int:
-        """Send the signals and wait for the exit status."""
-        for number in signals:
-            self.process.send_signal(number)
-        return self.process.wait(PATIENCE_SECONDS)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start services, and end what a test leaves of them."""
-    services: list[Service] = []
-
-    def start_one(**options: object) -> Service:
-        log = tmp_path / f"{len(services)}.log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, TINY, "supervise"], env=environment(**options), stderr=stderr
-            )
-        services.append(Service(process, log))
-        return services[-1]
-
-    yield start_one
-    for service in services:
-        end(service.process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that may have ended, and its children."""
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children():
-            child.kill()
-    process.kill()
-    process.wait(PATIENCE_SECONDS)
+COMMAND: Final = (sys.executable, str(Path(__file__).with_name("tiny_worker.py")), "supervise")
+NOWHERE: Final = "postgresql://nobody@127.0.0.1:1/none"
 
 
 Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start supervisors of tiny workers."""
+    with ExitStack() as stack:
+
+        def start_one(**options: object) -> Service:
+            log = tmp_path / f"{uuid4()}.log"
+            return stack.enter_context(launched(COMMAND, log, dsn=NOWHERE, **options))
+
+        yield start_one
 
 
 def test_one_line_tells_when_all_serve_and_where(start: Start) -> None:
@@ -204,19 +104,19 @@ def test_the_service_is_healthy_while_one_worker_serves(start: Start) -> None:
     wait_until(lambda: service.get("/healthz")[0] == 200)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_drains_the_workers_and_leaves_nothing(start: Start, number: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_the_end_drains_the_workers_and_leaves_nothing(start: Start, name: str) -> None:
     service = start(workers=2, TINY_STAYS=1)
     service.serving()
     pids = service.pids()
     metrics_dir = Path(psutil.Process(pids[0]).environ()["PROMETHEUS_MULTIPROC_DIR"])
     assert metrics_dir.stat().st_mode & 0o777 == 0o700
-    service.process.send_signal(number)
+    service.send(name)
     wait_until(lambda: {worker["state"] for worker in service.workers()} == {"draining"})
     assert service.get("/healthz")[0] == 503
     for pid in pids:
         os.kill(pid, signal.SIGUSR2)
-    assert service.stop() == 0
+    assert service.process.wait(PATIENCE_SECONDS) == 0
     assert [event["cause"] for event in service.events("worker stopped")] == ["exit status 0"] * 2
     assert not any(map(psutil.pid_exists, pids))
     assert not metrics_dir.exists()
@@ -225,16 +125,16 @@ def test_the_end_drains_the_workers_and_leaves_nothing(start: Start, number: sig
 def test_workers_that_do_not_stop_are_killed_in_the_end(start: Start) -> None:
     service = start(TINY_STAYS=1, drain_seconds=0, stop_seconds=1)
     service.serving()
-    assert service.stop(signal.SIGTERM) == 1
+    assert service.stop("SIGTERM") == 1
     assert service.events("worker stopped")[0]["cause"] == "signal SIGKILL"
 
 
 def test_a_second_ctrl_c_kills_at_once(start: Start) -> None:
     service = start(TINY_STAYS=1, stop_seconds=3_600)
     service.serving()
-    service.process.send_signal(signal.SIGINT)
+    service.send("SIGINT")
     wait_until(lambda: service.workers()[0]["state"] == "draining")
-    assert service.stop(signal.SIGINT) == 1
+    assert service.stop("SIGINT") == 1
 
 
 @pytest.mark.parametrize("options", [{}, {"TINY_STAYS": 1}])
@@ -243,7 +143,7 @@ def test_workers_do_not_outlive_their_supervisor(start: Start, options: dict[str
     service.serving()
     pids = service.pids()
     metrics_dir = Path(psutil.Process(pids[0]).environ()["PROMETHEUS_MULTIPROC_DIR"])
-    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert service.stop("SIGKILL") == -signal.SIGKILL
     wait_until(lambda: not any(map(is_running, pids)))
     assert options or not metrics_dir.exists()
 
@@ -263,7 +163,7 @@ def test_workers_that_keep_dying_are_restarted_ever_later_until_told_to_stop(sta
     assert deaths[0]["cause"] == "exit status 3"
     assert service.get("/healthz")[0] == 503
     assert service.get("/livez")[0] == 200
-    assert service.stop(signal.SIGTERM) == 0
+    assert service.stop("SIGTERM") == 0
 
 
 def test_a_long_life_ends_the_backoff() -> None:
@@ -295,10 +195,9 @@ def test_nonsense_for_the_failpoints_is_told_in_one_line() -> None:
 
 def refusal(**options: object) -> str:
     """The one line with which a service that can't start ends."""
-    command = [sys.executable, str(TINY), "supervise"]
     done = subprocess.run(
-        command,
-        env=environment(**options),
+        COMMAND,
+        env=environment(dsn=NOWHERE, **options),
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

@@ -15,10 +15,13 @@ def test_one_in_a_hundred_is_sent_thrice_and_five_twice() -> None:
 
 def test_the_same_seed_chooses_the_same() -> None:
     def choices(seed: int) -> list[tuple[int, bool, int]]:
-        numbers = range(300)
         return [
-            (choose_copies(seed, n), redeems(seed, n), choose_redeem_points(seed, n, 500, 3_000))
-            for n in numbers
+            (
+                choose_copies(seed, basket),
+                redeems(seed, basket),
+                choose_redeem_points(seed, basket, 500, 3_000),
+            )
+            for basket in range(300)
         ]
 
     assert choices(1) == choices(1)

@@ -50,18 +50,18 @@ class _Burst:
         self._first_replies: dict[str, bytes] = {}
 
     async def send_all(self) -> None:
-        accrual = self._accrual("accrue-1", CARDS[0], 125_000)
+        accrual = self._accrual("1", CARDS[0], 125_000)
         await self._send("Accrue", accrual)
         await self._send("Accrue", accrual, again=True)
-        redemption = self._redemption("redeem-1", CARDS[0], 40_000, 5)
+        redemption = self._redemption("2", CARDS[0], 40_000, 5)
         balance_points = (await self._send("Redeem", redemption)).balance_points or 0
         await self._send("Redeem", redemption, again=True)
-        too_much = self._redemption("redeem-2", CARDS[0], 50_000_000, balance_points + 1)
+        too_much = self._redemption("3", CARDS[0], 50_000_000, balance_points + 1)
         await self._send("Redeem", too_much, expected="INSUFFICIENT_POINTS")
         await self._send("Redeem", too_much, expected="INSUFFICIENT_POINTS", again=True)
-        reused = self._accrual("accrue-1", CARDS[0], 999_900)
+        reused = self._accrual("1", CARDS[0], 999_900)
         await self._send("Accrue", reused, expected="IDEMPOTENCY_KEY_REUSED")
-        await self._send("Checkout", self._checkout("checkout-1", CARDS[0], 80_000, 2))
+        await self._send("Checkout", self._checkout("4", CARDS[0], 80_000, 2))
         await self._send_batch()
 
     async def _send(
@@ -84,7 +84,7 @@ class _Burst:
     async def _send_batch(self) -> None:
         """Accruals of many members in one call, told in one line."""
         cards = CARDS[:_BATCH_OPERATIONS]
-        accruals = [self._accrual(f"batch-{card}", card, 30_000) for card in cards]
+        accruals = [self._accrual(card, card, 30_000) for card in cards]
         operations = [transaction_service_pb2.OperationRequest(accrue=accrual) for accrual in accruals]
         request = transaction_service_pb2.ProcessBatchRequest(operations=operations)
         answer = await self._exchange("ProcessBatch", request)
@@ -92,7 +92,7 @@ class _Burst:
         applied = [result.operation for result in results if result.HasField("operation")]
         call = DemoCall(
             f"Batch of {len(cards)}",
-            f"{self._prefix}-batch-...",
+            f"{self._prefix}-...",
             f"{len(applied)} {APPLIED}" if results else answer.reason,
             f"+{sum(operation.earned_points for operation in applied)}",
             None,

@@ -1,0 +1,101 @@
+-- name: prepare
+-- The whole result is wanted, not the first rows of it.
+SELECT
+    set_config('cursor_tuple_fraction', '1', TRUE),
+    set_config('work_mem', '64MB', TRUE),
+    set_config('jit', 'off', TRUE);
+
+-- name: chain_names
+SELECT
+    chain_id,
+    name
+FROM chain;
+
+-- name: count_operations
+SELECT count(*) FROM operation
+WHERE $1::integer IS NULL OR chain_id = $1;
+
+-- name: members
+-- Every account with its operations in order; without any, the operation's columns are null.
+SELECT
+    account.chain_id AS account_chain_id,
+    account.member_id AS account_member_id,
+    account.balance_points AS account_balance_points,
+    account.member_sequence AS account_member_sequence,
+    account.entry_hash AS account_entry_hash,
+    operation.chain_id,
+    operation.idempotency_key,
+    operation.occurred_at,
+    operation.recorded_at,
+    operation.member_id,
+    operation.member_sequence,
+    operation.kind,
+    operation.outcome,
+    operation.earned_points,
+    operation.redeemed_points,
+    operation.balance_points,
+    operation.total_minor,
+    operation.redeemed_minor,
+    operation.program_version,
+    operation.store_id,
+    operation.terminal_id,
+    operation.receipt_id,
+    operation.fingerprint,
+    operation.response,
+    operation.entry_hash
+FROM account
+LEFT JOIN operation ON account.chain_id = operation.chain_id AND account.member_id = operation.member_id
+WHERE $1::integer IS NULL OR account.chain_id = $1
+ORDER BY account.chain_id, account.member_id, operation.member_sequence;
+
+-- name: orphans
+SELECT
+    operation.chain_id,
+    operation.member_id,
+    count(*) AS operations
+FROM operation
+LEFT JOIN account ON operation.chain_id = account.chain_id AND operation.member_id = account.member_id
+WHERE account.member_id IS NULL AND ($1::integer IS NULL OR operation.chain_id = $1)
+GROUP BY operation.chain_id, operation.member_id
+ORDER BY operation.chain_id, operation.member_id;
+
+-- name: repeated_keys
+-- A key is free again once its operation lies before the window, reckoned from the later one.
+WITH repeated AS (
+    SELECT
+        chain_id,
+        idempotency_key
+    FROM operation
+    WHERE $1::integer IS NULL OR chain_id = $1
+    GROUP BY chain_id, idempotency_key
+    HAVING count(*) > 1
+)
+
+SELECT
+    later.chain_id,
+    later.member_id,
+    later.idempotency_key,
+    earlier.occurred_at AS earlier_occurred_at,
+    later.occurred_at AS later_occurred_at
+FROM repeated
+INNER JOIN chain ON repeated.chain_id = chain.chain_id
+INNER JOIN operation AS earlier
+    ON repeated.chain_id = earlier.chain_id AND repeated.idempotency_key = earlier.idempotency_key
+INNER JOIN operation AS later
+    ON
+        repeated.chain_id = later.chain_id
+        AND repeated.idempotency_key = later.idempotency_key
+        AND (earlier.recorded_at, earlier.occurred_at) < (later.recorded_at, later.occurred_at)
+WHERE earlier.occurred_at >= later.recorded_at - make_interval(secs => chain.window_back_seconds)
+ORDER BY later.chain_id, later.member_id, later.recorded_at;
+
+-- name: detached
+-- What may be missing from the ledger: the operations of partitions that are no longer in it.
+SELECT
+    detached_partition.chain_id,
+    sum(detached_partition.operations)::bigint AS operations
+FROM detached_partition
+WHERE
+    ($1::integer IS NULL OR detached_partition.chain_id = $1)
+    AND NOT EXISTS (SELECT FROM ledger_partition AS part WHERE part.name = detached_partition.name)
+GROUP BY detached_partition.chain_id;

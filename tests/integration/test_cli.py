@@ -1,0 +1,290 @@
+"""The command line: what it prints, what it ends with, and that no error is a traceback."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from processor.cli import main
+from processor.domain.api_key import parse_api_key
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Ended]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process; without a database unless the test names one."""
+    for name in os.environ:
+        if name.startswith("LOYALTY_"):
+            monkeypatch.delenv(name)
+
+    def run(*arguments: object) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def demo(cli: Cli, database: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The same on a fresh database with the chain `demo`."""
+    monkeypatch.setenv("LOYALTY_DSN", database)
+    assert cli("chain", "create", "demo").status == 0
+    return cli
+
+
+def assert_one_line(ended: Ended, status: int, text: str) -> None:
+    assert ended.status == status
+    assert ended.out == ""
+    assert re.search(text, ended.err)
+    assert ended.err.count("\n") == 1
+    assert "Traceback" not in ended.err
+
+
+# --- chains, keys, programs ------------------------------------------------------------------------
+
+
+def test_a_chain_is_created_and_listed(demo: Cli) -> None:
+    created = demo(
+        "chain", "create", "shops", "--window-back-days", 90, "--window-ahead-minutes", 0, "--json"
+    )
+    assert created.json == {"chain_id": 2, "name": "shops"}
+    assert demo("chain", "list", "--json").json == [
+        {"chain_id": 1, "name": "demo", "window_back_seconds": 45 * 86_400, "window_ahead_seconds": 600},
+        {"chain_id": 2, "name": "shops", "window_back_seconds": 90 * 86_400, "window_ahead_seconds": 0},
+    ]
+    assert re.search(r"2 +shops +90 +0", demo("chain", "list").out)
+
+
+def test_a_chain_is_created_once_and_named_plainly(demo: Cli) -> None:
+    assert_one_line(demo("chain", "create", "demo"), 1, "exists already: choose another name")
+    assert_one_line(demo("chain", "create", "Demo"), 1, "must be 1 to 63 lower-case letters")
+    assert_one_line(demo("chain", "create", "a\udcff"), 1, "surrogates not allowed")
+
+
+def test_a_key_is_created_listed_and_revoked(demo: Cli) -> None:
+    created = demo("key", "create", "demo", "--label", "tills")
+    parsed = parse_api_key(created.out.strip())
+    assert parsed is not None
+    key_id, secret = parsed
+    assert "nobody can show it again" in created.err
+    [listed] = demo("key", "list", "demo", "--json").json
+    assert (listed["key_id"], listed["label"], listed["revoked_at"]) == (key_id, "tills", None)
+    assert secret not in demo("key", "list", "demo").out
+
+    assert demo("key", "revoke", created.out.strip(), "--json").json == {"key_id": key_id, "revoked": True}
+    assert demo("key", "list", "demo", "--json").json[0]["revoked_at"]
+    assert_one_line(demo("key", "revoke", "nope"), 1, "no API key with the id 'nope'")
+    assert_one_line(demo("key", "create", "dmeo"), 1, "no chain named 'dmeo'")
+
+
+def test_what_program_show_prints_program_set_takes(demo: Cli, tmp_path: Path) -> None:
+    shown = demo("program", "show", "demo")
+    assert shown.out.startswith("# chain demo, version 1 of 1\nearning:\n  points_per_step: 1\n")
+    file = tmp_path / "program.yaml"
+    file.write_text(shown.out.replace("points_per_step: 1", "points_per_step: 7"))
+    assert demo("program", "set", "demo", file, "--json").json["version"] == 2
+    assert demo("program", "show", "demo", "--json").json["document"]["earning"]["points_per_step"] == 7
+    old = demo("program", "show", "demo", "--version", 1, "--json").json
+    assert old["document"]["earning"]["points_per_step"] == 1
+    assert_one_line(demo("program", "show", "demo", "--version", 3), 1, "no version 3 .* name 1 to 2")
+
+
+def test_the_example_of_a_program_is_taken(demo: Cli) -> None:
+    assert "Version 2 of the program of demo is in force from" in demo("program", "set", "demo", EXAMPLE).out
+
+
+def test_a_wrong_program_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "program.yaml"
+    file.write_text(EXAMPLE.read_text().replace("10000", "abc").replace("rounding: down", "round: down"))
+    ended = demo("program", "set", "demo", file)
+    assert ended.status == 2
+    assert ended.err.splitlines() == [
+        f"{file}:5:1: earning.rounding: is missing: must be down, half_up or half_even",
+        f'{file}:7:15: earning.step_minor: must be a whole number from 1 to 100,000,000,000, not "abc"',
+        f"{file}:8:3: earning.round: is unknown: did you mean rounding?",
+    ]
+    assert demo("program", "show", "demo", "--json").json["version"] == 1
+
+
+def test_a_file_that_cannot_be_read_is_told(demo: Cli, tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    for command in (("program", "set"), ("member", "import")):
+        assert_one_line(demo(*command, "demo", "/nowhere"), 2, "^/nowhere: cannot be read: No such file")
+        assert_one_line(demo(*command, "demo", tmp_path), 2, "cannot be read: Is a directory")
+        assert_one_line(demo(*command, "demo", binary), 2, "binary: is not UTF-8 text")
+
+
+# --- members ---------------------------------------------------------------------------------------
+
+
+def test_members_are_added_and_have_a_balance(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text("member_id,card\n1,card-1\n1,card-1b\n\n2,\n")
+    assert demo("member", "import", "demo", file, "--json").json == {
+        "members": 2,
+        "cards": 2,
+        "taken_cards": 0,
+    }
+    assert "Added 1 members and 1 cards" in demo("member", "add", "demo", 3, "--card", "card-3").out
+    expected = {"member_id": 1, "balance_points": 0, "member_sequence": 0}
+    assert demo("balance", "demo", "--card", "card-1b", "--json").json == expected
+    assert demo("balance", "demo", "--member-id", 1, "--json").json == expected
+    assert_one_line(demo("balance", "demo", "--member-id", 4), 1, "no member with id 4")
+    assert_one_line(demo("balance", "demo", "--card", "x"), 1, "no member with card x")
+    assert_one_line(demo("balance", "demo"), 2, "by --member-id or by --card")
+
+
+def test_a_wrong_file_of_members_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "members.csv"
+    long = "c" * 65
+    file.write_text(f"member_id,card\n1,a\n2,a\nx,b\n3\n0,\n4,{long}\n1,a\n99999999999999999999,\n")
+    ended = demo("member", "import", "demo", file)
+    assert ended.status == 2
+    assert ended.err.splitlines() == [
+        f"{file}:3: card: a belongs to member 1 further up",
+        f"{file}:4: member_id: must be a whole number from 1 to 9223372036854775807, not 'x'",
+        f"{file}:5: must have 2 fields, not 1",
+        f"{file}:6: member_id: must be a whole number from 1 to 9223372036854775807, not '0'",
+        f"{file}:7: card: must be at most 64 printable characters, not '{long}'",
+        f"{file}:9: member_id: must be a whole number from 1 to 9223372036854775807, not '{'9' * 20}'",
+    ]
+    assert demo("balance", "demo", "--member-id", 1).status == 1
+
+
+def test_a_long_list_of_problems_is_cut(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text("member_id,card\n" + "x,y\n" * 1_000)
+    lines = demo("member", "import", "demo", file).err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == f"{file}: and 980 more problems"
+
+
+@pytest.mark.parametrize("content", ["", "1,a\n", "member_id;card\n1;a\n"])
+def test_the_header_is_required(demo: Cli, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text(content)
+    assert_one_line(demo("member", "import", "demo", file), 2, "1: must be member_id,card, the header, not")
+
+
+# --- the database ----------------------------------------------------------------------------------
+
+
+def test_migrate_says_what_it_did(cli: Cli, empty_database: str) -> None:
+    dsn = ("--dsn", empty_database)
+    assert_one_line(cli("chain", "list", *dsn), 1, "run 'loyalty-processor migrate' first")
+    assert cli("migrate", "--json", *dsn).json["applied"][0] == "0001_roles"
+    assert cli("migrate", *dsn).out == "The database is up to date.\n"
+    assert cli("chain", "list", "--json", *dsn).json == []
+
+
+def test_partitions_are_made_and_listed(demo: Cli) -> None:
+    assert demo("partitions", "ensure", "--ahead", 2, "--json").json["runway_seconds"] > 2 * 28 * 86_400
+    listed = demo("partitions", "list", "--json").json
+    assert len(listed) == 3
+    assert listed[0]["to"] == listed[1]["from"]
+    assert "days" in demo("partitions", "ensure").out
+    assert_one_line(demo("partitions", "detach", listed[0]["name"]), 1, "within a chain's window")
+    assert_one_line(demo("partitions", "detach", "nope"), 1, "no partition 'nope'")
+
+
+def test_a_key_that_nobody_used_is_free(demo: Cli) -> None:
+    assert_one_line(demo("operation", "demo", "unused"), 1, "no operation under the key 'unused'")
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["chain list", "chain create x", "key list x", "program show x", "balance x --card 1", "partitions list"],
+)
+def test_without_postgresql_the_exit_status_is_3(cli: Cli, arguments: str) -> None:
+    assert_one_line(
+        cli(*arguments.split(), "--dsn", NOWHERE), 3, "^loyalty-processor: PostgreSQL cannot be used"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("chain list", "LOYALTY_DSN .* is not set; it must be a URL such as"),
+        ("chain list --dsn nonsense", "--dsn is 'nonsense'; it must be a URL"),
+        ("chain", ""),
+        ("chain creat x", "No such command 'creat'"),
+        ("chain create", "Missing argument 'CHAIN'"),
+        ("chain create x --window-back-days much", "Invalid value for '--window-back-days'"),
+        ("nothing", "No such command 'nothing'"),
+        ("chain list --colour", "No such option"),
+        ("config --dsn postgresql:///x --workers 0", "--workers is '0'; it must be a whole number from 1"),
+        ("serve --dsn postgresql:///x --port 70000", "--port is '70000'; it must be a whole number from 0"),
+        ("member add x 0", "Invalid value for 'MEMBER_ID'"),
+        ("partitions ensure --ahead -1", "Invalid value for '--ahead'"),
+    ],
+)
+def test_wrong_usage_ends_with_2(cli: Cli, arguments: str, message: str) -> None:
+    ended = cli(*arguments.split())
+    assert ended.status == 2
+    assert re.search(message, ended.err)
+    assert ended.err.count("\n") <= 1
+
+
+def test_config_hides_secrets(cli: Cli) -> None:
+    ended = cli("config", "--dsn", "postgresql://me:hunter2@db/loyalty", "--workers", 3)
+    assert "hunter2" not in ended.out
+    assert re.search(r"workers +3 +flag", ended.out)
+    values = cli("config", "--dsn", "postgresql://me:hunter2@db/loyalty", "--json").json
+    assert values["dsn"] == "postgresql://me:***@db/loyalty"
+    assert values["batch_ops_max"] == 500
+
+
+def test_the_help_tells_the_exit_statuses(cli: Cli) -> None:
+    ended = cli("--help")
+    assert ended.status == 0
+    assert "3 PostgreSQL cannot be reached" in " ".join(ended.out.split())
+
+
+def test_a_defect_is_one_line_and_a_traceback_with_debug(
+    cli: Cli, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("that\nshould not be")
+
+    monkeypatch.setattr("processor.cli.chains.print_json", fail)
+    assert_one_line(
+        cli("chain", "list", "--json", "--dsn", database), 4, "unexpected ZeroDivisionError: that .*--debug"
+    )
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "chain", "list", "--json", "--dsn", database])
+
+
+def test_the_commands_work_as_a_program(database: str) -> None:
+    command = [sys.executable, "-m", "processor", "chain", "list", "--json", "--dsn"]
+    done = subprocess.run([*command, database], capture_output=True, text=True, check=True)
+    assert (json.loads(done.stdout), done.stderr) == ([], "")
+    failed = subprocess.run([*command, NOWHERE], capture_output=True, text=True, check=False)
+    assert_one_line(Ended(failed.returncode, failed.stdout, failed.stderr), 3, "PostgreSQL cannot be used")

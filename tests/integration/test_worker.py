@@ -1,0 +1,108 @@
+"""The life of real workers on a real PostgreSQL: start, outage, metrics and drain."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
+
+from processor.app import _until_told_or_broken
+from tests.postgres import Server
+from tests.service import Service, launched, wait_until
+
+COMMAND: Final = (sys.executable, "-m", "processor", "serve")
+SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path, database: str) -> Iterator[Start]:
+    """Start the service on `database`."""
+    with ExitStack() as stack:
+
+        def start_one(**options: object) -> Service:
+            return stack.enter_context(launched(COMMAND, tmp_path / "log", dsn=database, **options))
+
+        yield start_one
+
+
+def name_of(database: str) -> str:
+    return urlsplit(database).path.removeprefix("/")
+
+
+def health(address: str) -> int:
+    """What gRPC's health service says."""
+    with grpc.insecure_channel(address) as channel:
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        status: int = reply.status
+        return status
+
+
+def test_workers_serve_and_measure_and_stop_in_order(start: Start) -> None:
+    service = start(workers=2, drain_seconds=0)
+    assert health(service.serving()["address"]) == SERVING
+    wait_until(lambda: service.metric("loyalty_lanes") == 4)
+    wait_until(lambda: service.metric("loyalty_partition_runway_seconds") > 60 * 86_400)
+    assert service.metric("loyalty_pool_connections") >= 2
+    assert service.stop("SIGTERM") == 0
+    assert [event["cause"] for event in service.events("worker stopped")] == ["exit status 0"] * 2
+
+
+def test_a_draining_worker_says_so_before_it_stops_answering(start: Start) -> None:
+    service = start(drain_seconds=600, stop_seconds=3_600)
+    address = service.serving()["address"]
+    service.send("SIGTERM")
+    wait_until(lambda: service.workers()[0]["state"] == "draining")
+    wait_until(lambda: health(address) == NOT_SERVING)
+
+
+def test_health_follows_an_outage_of_postgresql(start: Start, postgres: Server, database: str) -> None:
+    service = start()
+    address = service.serving()["address"]
+    (pid,) = service.pids()
+    postgres.cut_off(name_of(database))
+    wait_until(lambda: service.get("/healthz")[0] == 503)
+    wait_until(lambda: health(address) == NOT_SERVING)
+    postgres.let_in(name_of(database))
+    wait_until(lambda: service.get("/healthz")[0] == 200)
+    wait_until(lambda: health(address) == SERVING)
+    assert service.pids() == [pid]
+
+
+def test_a_worker_waits_for_postgresql_to_be_there(start: Start, postgres: Server, database: str) -> None:
+    postgres.cut_off(name_of(database))
+    service = start(drain_seconds=0)
+    wait_until(lambda: service.events("waiting for PostgreSQL"))
+    assert service.get("/healthz")[0] == 503
+    postgres.let_in(name_of(database))
+    service.serving()
+    assert service.workers()[0]["restarts"] == 0
+    assert service.stop("SIGTERM") == 0
+
+
+def test_a_worker_that_waits_for_postgresql_stops_when_told(
+    start: Start, postgres: Server, database: str
+) -> None:
+    postgres.cut_off(name_of(database))
+    service = start()
+    wait_until(lambda: service.events("waiting for PostgreSQL"))
+    assert service.stop("SIGTERM") == 0
+
+
+async def test_a_part_that_breaks_ends_the_worker() -> None:
+    async def break_down() -> None:
+        raise RuntimeError("broken")
+
+    with capture_logs() as logs:
+        part = asyncio.create_task(break_down(), name="part")
+        assert not await _until_told_or_broken(asyncio.Event(), [part])
+    assert [(entry["task"], str(entry["exc_info"])) for entry in logs] == [("part", "broken")]

@@ -1,0 +1,51 @@
+"""Requests as tills send them, valid unless a test says otherwise."""
+
+import time
+import uuid
+from typing import Any, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from loyalty.v1.operation_pb2 import Receipt
+from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, RedeemRequest
+
+Write = AccrueRequest | RedeemRequest | CheckoutRequest
+W = TypeVar("W", AccrueRequest, RedeemRequest, CheckoutRequest)
+
+DAY_SECONDS = 86_400
+
+
+def accrue(member_id: int, total_minor: int = 10_000, **fields: Any) -> AccrueRequest:
+    """With the default program a point for each 10,000."""
+    return _write(AccrueRequest, member_id, total_minor, **fields)
+
+
+def redeem(member_id: int, redeem_points: int, total_minor: int = 1_000_000, **fields: Any) -> RedeemRequest:
+    return _write(RedeemRequest, member_id, total_minor, redeem_points=redeem_points, **fields)
+
+
+def checkout(
+    member_id: int, redeem_points: int, total_minor: int = 1_000_000, **fields: Any
+) -> CheckoutRequest:
+    return _write(CheckoutRequest, member_id, total_minor, redeem_points=redeem_points, **fields)
+
+
+def _write(request_type: type[W], member_id: int, total_minor: int, **fields: Any) -> W:
+    given = {
+        "member_id": member_id,
+        "idempotency_key": uuid.uuid4().hex,
+        "occurred_at": ago(0),
+        "store_id": "store-1",
+        "terminal_id": "till-1",
+        "receipt": Receipt(receipt_id="receipt-1", total_minor=total_minor),
+        **fields,
+    }
+    if "card" in fields:
+        del given["member_id"]
+    return request_type(**given)
+
+
+def ago(seconds: float) -> Timestamp:
+    moment = Timestamp()
+    moment.FromMicroseconds(time.time_ns() // 1_000 - round(seconds * 1_000_000))
+    return moment
