@@ -124,12 +124,17 @@ class Till:
         multicallable: Any = next(self._turn).unary_unary(f"/{SERVICE}/{method}")
         return multicallable(request, timeout=timeout, metadata=self._metadata)
 
-    async def batch(self, requests: Iterable[Write | None], timeout: float = TIMEOUT_SECONDS) -> list[Answer]:
-        """One ProcessBatch; None stands for an item without a request."""
-        message = ProcessBatchRequest(operations=map(operation_request, requests))
+    async def batch(self, requests: Iterable[Write], timeout: float = TIMEOUT_SECONDS) -> list[Answer]:
+        """One ProcessBatch that is taken on."""
+        message = batch_request(requests)
         answer = await self.call("ProcessBatch", message.SerializeToString(), timeout)
         assert not answer.reason, answer.status
-        return [answer_of(result) for result in ProcessBatchResponse.FromString(answer.body).results]
+        return answers_of(answer.body)
+
+    async def try_batch(self, requests: Sequence[Write], timeout: float) -> list[Answer]:
+        """The same; if the call as a whole ends with an error, that is the answer to each of the requests."""
+        answer = await self.call("ProcessBatch", batch_request(requests).SerializeToString(), timeout)
+        return [answer] * len(requests) if answer.reason else answers_of(answer.body)
 
     async def stream(
         self, messages: Sequence[Sequence[Write]], timeout: float = TIMEOUT_SECONDS
@@ -174,7 +179,11 @@ class Till:
             request.page_token = page.next_page_token
 
 
-def operation_request(request: Write | None) -> OperationRequest:
+def batch_request(requests: Iterable[Write]) -> ProcessBatchRequest:
+    return ProcessBatchRequest(operations=map(operation_request, requests))
+
+
+def operation_request(request: Write) -> OperationRequest:
     match request:
         case AccrueRequest():
             return OperationRequest(accrue=request)
@@ -182,7 +191,10 @@ def operation_request(request: Write | None) -> OperationRequest:
             return OperationRequest(redeem=request)
         case CheckoutRequest():
             return OperationRequest(checkout=request)
-    return OperationRequest()
+
+
+def answers_of(batch_response: bytes) -> list[Answer]:
+    return [answer_of(result) for result in ProcessBatchResponse.FromString(batch_response).results]
 
 
 def answer_of(result: OperationResult) -> Answer:
