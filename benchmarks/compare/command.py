@@ -33,6 +33,7 @@ _BATCHES_IN_FLIGHT: Final = 8
 _BATCH_OPS: Final = 500
 _MESSAGE_OPS: Final = 100
 _QUICK_SECONDS: Final = 1.0
+_LEDGER_OPERATIONS: Final = 50_000
 _errors: Final = Console(stderr=True, highlight=False)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -82,6 +83,7 @@ def run_comparison(settings: Settings) -> Report:
         with _errors.status(f"Enrolling {settings.members:,} members of two chains"):
             floor_chain_id = asyncio.run(_prepare(service, settings.members))
         with _subjects(service, floor_chain_id, settings) as subjects:
+            _settle_in(service, subjects[0])
             measured = _run_visibly(subjects, settings)
         with _errors.status("Verifying the ledger"):
             is_clean = verify(service.dsn)
@@ -98,6 +100,18 @@ async def _prepare(service: Service, members: int) -> int:
         await connection.execute("VACUUM ANALYZE account")
         await connection.execute("CHECKPOINT")
     return floor_chain_id
+
+
+def _settle_in(service: Service, floor: Subject) -> None:
+    """Let the ledger's partition have a size that PostgreSQL knows, as after its first minute."""
+    floor.client.prepare(_LEDGER_OPERATIONS)
+    floor.client.run()
+    asyncio.run(_analyze(service.dsn))
+
+
+async def _analyze(dsn: str) -> None:
+    async with owner_connection(dsn) as connection:
+        await connection.execute("ANALYZE operation")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def _throughput_to(name: str) -> _Ratio:
 
 
 def _cpu_to_floor(sample: Sample, samples: Round) -> float | None:
-    """What server and PostgreSQL spend on an operation, in multiples of what PostgreSQL spends at the floor."""
+    """What server and PostgreSQL spend on an operation, in multiples of PostgreSQL at the floor."""
     return (sample.server_us + sample.postgres_us) / samples[FLOOR].postgres_us
 
 
