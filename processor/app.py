@@ -97,7 +97,7 @@ async def _serving(settings: Settings, storage: OpenStorage, report: Report) -> 
     batcher.start()
     server = await _start_server(settings, storage, batcher)
     probe = Probe(settings.dsn.get_secret_value())
-    health = asyncio.create_task(_watch_health(probe, server, report), name="health")
+    health = asyncio.create_task(_watch_health(probe, storage, server, report), name="health")
     directory_watch = storage.directory.watch(settings.directory_refresh_seconds)
     keep_ahead = storage.partitions.keep_ahead(settings.partitions_ahead, settings.partition_check_seconds)
     tasks = [
@@ -161,13 +161,17 @@ def _tls(settings: Settings) -> Tls | None:
 # --- serving ----------------------------------------------------------------------------------------
 
 
-async def _watch_health(probe: Probe, server: RpcServer, report: Report) -> NoReturn:
+async def _watch_health(
+    probe: Probe, storage: OpenStorage, server: RpcServer, report: Report
+) -> NoReturn:
     """Tell balancers and the supervisor, for ever, whether PostgreSQL can be written to."""
     is_serving = False
     while True:
         reason = await _why_unavailable(probe)
         if is_serving and reason:
             log.warning("PostgreSQL is not available", reason=reason)
+        if reason:
+            await storage.renew()
         is_serving = not reason
         await server.set_serving(is_serving)
         report("serving" if is_serving else "not_serving")

@@ -44,6 +44,9 @@ class PostgresLedger:
             home = await self._begin(connection, chain_id, occurred_at_us)
             try:
                 yield PostgresTransaction(connection, chain_id, self._partitions, home, locking=locking)
+            except CONNECTION_ERRORS:
+                connection.terminate()
+                raise
             except BaseException:
                 await _roll_back(connection)
                 raise
