@@ -95,6 +95,8 @@ class Ledger:
                 settlement.settle(loaded)
                 if settlement.operations:
                     await transaction.save(settlement.operations, settlement.account_changes(loaded))
+                elif loaded.recorded:
+                    await transaction.confirm()
                 hit("before_commit")
         except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
             if isinstance(failure, OutcomeUnknown):

@@ -33,7 +33,10 @@ class Pair(NamedTuple):
 
     def promote(self) -> None:
         """Make the standby a primary."""
-        assert query(self.standby, "SELECT pg_promote()")
+        directory = self.standby.data_dir
+        log = directory / "promotion.log"
+        launcher = find_launcher(directory)
+        assert launcher.run("pg_ctl", "promote", f"--pgdata={directory / 'pgdata'}", log=log) == 0
 
 
 @contextmanager
