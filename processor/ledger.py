@@ -103,6 +103,8 @@ class Ledger:
                 if settlement.operations:
                     await transaction.save(settlement.operations, settlement.account_changes(loaded))
                     slot.note(counts, settlement.operations[0])
+                elif loaded.recorded:
+                    await transaction.confirm()
                 hit("before_commit")
         except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
             if isinstance(failure, OutcomeUnknown):

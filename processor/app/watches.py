@@ -38,6 +38,8 @@ async def watch_health(worker: Worker, server: RpcServer) -> NoReturn:
             reason = await _why_unavailable(probe)
             if is_serving and reason:
                 log.warning("PostgreSQL is not available", reason=reason)
+            if reason:
+                await worker.storage.renew()
             is_serving = not reason
             DATABASE_UP.set(is_serving)
             await server.set_serving(is_serving)
