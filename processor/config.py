@@ -134,14 +134,15 @@ class Settings(BaseSettings):
         return "environment" if name in self.model_fields_set else "default"
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(env_file: Path | None = None, /, **overrides: Any) -> Settings:
     """Read the environment; `overrides` (the flags) win, those that are None count as not given.
 
-    Raises ConfigError with every problem found.
+    `env_file` has lines like LOYALTY_LANES=4; variables of the environment win over it. Raises ConfigError
+    with every problem found.
     """
     flags = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**flags)
+        settings = Settings(_env_file=env_file, **flags)
     except ValidationError as error:
         raise ConfigError([_problem(detail, flags) for detail in error.errors()]) from None
     if contradictions := list(_contradictions(settings)):
