@@ -33,7 +33,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
     pair: Pair, lose: Callable[[EmbeddedPostgres], None], *, standby_first: bool
 ) -> None:
     dsn = pair.dsn(standby_first=standby_first)
-    chain = await asyncio.to_thread(loaded_chain, dsn)
+    chain = await loaded_chain(dsn)
     with serving(dsn, workers=2, statement_timeout_seconds=2) as server:
         pids = server.worker_pids()
         load = Load(chain, server.address)
@@ -49,7 +49,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
 
 
 async def test_without_its_standby_a_primary_acknowledges_nothing_that_can_be_lost(pair: Pair) -> None:
-    chain = await asyncio.to_thread(loaded_chain, pair.dsn())
+    chain = await loaded_chain(pair.dsn())
     with serving(pair.dsn(), workers=2, statement_timeout_seconds=0.5, retry_seconds=1) as server:
         load = Load(chain, server.address)
         await load.progress(CALLS)
