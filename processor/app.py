@@ -161,9 +161,7 @@ def _tls(settings: Settings) -> Tls | None:
 # --- serving ----------------------------------------------------------------------------------------
 
 
-async def _watch_health(
-    probe: Probe, storage: OpenStorage, server: RpcServer, report: Report
-) -> NoReturn:
+async def _watch_health(probe: Probe, storage: OpenStorage, server: RpcServer, report: Report) -> NoReturn:
     """Tell balancers and the supervisor, for ever, whether PostgreSQL can be written to."""
     is_serving = False
     while True:
