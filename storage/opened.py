@@ -38,7 +38,7 @@ class OpenStorage:
         return ConnectionCounts(self.pool.get_size() - idle, idle)
 
     async def renew(self) -> None:
-        """Have every connection replaced before its next use: the primary may be another server by now."""
+        """Have every connection replaced before its next use: the primary may be another server now."""
         await self.pool.expire_connections()
 
     async def close(self) -> None:

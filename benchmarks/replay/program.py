@@ -1,4 +1,4 @@
-"""The rules that the replay's chain goes by: see docs/replay.md."""
+"""The rules of the replay's chain, as the recomputation knows them: program.yaml and docs/replay.md."""
 
 from typing import Final
 

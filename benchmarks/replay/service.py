@@ -13,38 +13,19 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from benchmarks.replay.program import (
-    MAXIMUM_SHARE_PERCENT,
-    MINIMUM_POINTS,
-    POINTS_PER_STEP,
-    STEP_MINOR,
-    WINDOW_BACK_DAYS,
-)
+from benchmarks.replay.program import WINDOW_BACK_DAYS
 from benchmarks.replay.tills import ReplayError
 from processor.cli.child import service
 from processor.config import ENVIRONMENT_PREFIX, load_settings
 from processor.domain.api_key import parse_api_key
-from processor.domain.program_document import ProgramDocument
+from processor.program_file import parse_program
 from storage.directory import create_chain, create_key, list_chains, list_keys
 from storage.embedded import EmbeddedPostgres
 from storage.members import Member, add_members
 from storage.migrate import migrate
 from storage.owner import owner_connection
 
-_PROGRAM: Final[ProgramDocument] = {
-    "earning": {
-        "points_per_step": POINTS_PER_STEP,
-        "step_minor": STEP_MINOR,
-        "rounding": "half_up",
-        "rounding_scope": "line",
-    },
-    "redemption": {
-        "value_points": 1,
-        "value_minor": 1,
-        "minimum_points": MINIMUM_POINTS,
-        "maximum_share_percent": MAXIMUM_SHARE_PERCENT,
-    },
-}
+PROGRAM_FILE: Final = Path(__file__).with_name("program.yaml")
 
 
 class Endpoint(NamedTuple):
@@ -72,10 +53,11 @@ def own_service(workers: int) -> Iterator[Endpoint]:
 
 
 async def _prepare(dsn: str) -> str:
+    program = parse_program(PROGRAM_FILE.read_text())
     await migrate(dsn)
     async with owner_connection(dsn) as connection:
         chain_id = await create_chain(
-            connection, "replay", window_back_seconds=WINDOW_BACK_DAYS * 86_400, document=_PROGRAM
+            connection, "replay", window_back_seconds=WINDOW_BACK_DAYS * 86_400, document=program.document
         )
         return await create_key(connection, chain_id)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -134,17 +134,21 @@ class Tills:
         give_up_at = time.monotonic() + REPEAT_FOR_SECONDS
         delay_seconds = _FIRST_DELAY_SECONDS
         while calls:
-            started = time.perf_counter_ns()
-            answers = await connection.send([call.request for call in calls])
-            self.latencies_us.record_value((time.perf_counter_ns() - started) // 1000)
+            answers = await self._timed(connection.send([call.request for call in calls]))
             transient = _sort_out(calls, answers)
             calls = [call for call, _ in transient]
+            if transient and time.monotonic() > give_up_at:
+                raise ReplayError(f"no answer in {REPEAT_FOR_SECONDS} seconds: {transient[0][1].reason()}")
             if transient:
-                if time.monotonic() > give_up_at:
-                    raise ReplayError(f"no answer in {REPEAT_FOR_SECONDS} s: {transient[0][1].reason()}")
                 asked_seconds = max(answer.retry_delay_seconds() for _, answer in transient)
                 await asyncio.sleep(max(asked_seconds, delay_seconds))
                 delay_seconds = min(2 * delay_seconds, _DELAY_SECONDS_MAX)
+
+    async def _timed(self, sending: Awaitable[Sequence[Answer]]) -> Sequence[Answer]:
+        started = time.perf_counter_ns()
+        answers = await sending
+        self.latencies_us.record_value((time.perf_counter_ns() - started) // 1000)
+        return answers
 
     def _finish(self, call: Call) -> None:
         """Log it, and let the household's next receipt be due."""

@@ -139,6 +139,14 @@ def test_a_file_that_cannot_be_read_is_told(demo: Cli, tmp_path: Path) -> None:
         assert_one_line(demo(*command, "demo", binary), 2, "binary: is not UTF-8 text")
 
 
+def test_what_people_write_is_shown_as_it_is(demo: Cli, tmp_path: Path) -> None:
+    demo("key", "create", "demo", "--label", "[/b] :100: [red]x")
+    assert "[/b] :100: [red]x" in demo("key", "list", "demo").out
+    file = tmp_path / "members.csv"
+    file.write_text("member_id,card\n" + "\n" * 98 + "1\n")
+    assert_one_line(demo("member", "import", "demo", file), 2, ":100: must have 2 fields")
+
+
 # --- members ---------------------------------------------------------------------------------------
 
 

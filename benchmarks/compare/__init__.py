@@ -1,0 +1,1 @@
+"""The service beside what PostgreSQL itself can do, measured in one run."""

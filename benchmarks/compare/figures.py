@@ -1,0 +1,59 @@
+"""From samples to figures: medians with their spread, and ratios within each round."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+from benchmarks.compare.measure import Sample
+from benchmarks.compare.rounds import Round
+
+FLOOR: Final = "floor"
+EMPTY: Final = "empty handler"
+
+
+class Figure(NamedTuple):
+    """The median of the rounds, the least and the greatest of them, and all of them in order."""
+
+    median: float
+    low: float
+    high: float
+    rounds: Sequence[float]
+
+
+# The figures of one subject by name; one that the subject does not have is absent.
+Figures = dict[str, Figure]
+
+_Ratio = Callable[[Sample, Round], float | None]
+
+
+def figures(rounds: Sequence[Round]) -> dict[str, Figures]:
+    """The figures of every subject, by its name."""
+    return {name: _figures(name, rounds) for name in rounds[0]}
+
+
+def _figures(name: str, rounds: Sequence[Round]) -> Figures:
+    columns = {
+        column: [getattr(samples[name], column) for samples in rounds] for column in Sample._fields
+    } | {ratio: [calculate(samples[name], samples) for samples in rounds] for ratio, calculate in _RATIOS}
+    return {column: figure for column, values in columns.items() if (figure := _figure(values))}
+
+
+def _figure(values: Sequence[float | None]) -> Figure | None:
+    there = [round(value, 3) for value in values if value is not None]
+    return Figure(median(there), min(there), max(there), there) if there else None
+
+
+def _throughput_to(name: str) -> _Ratio:
+    return lambda sample, samples: sample.operations_per_second / samples[name].operations_per_second
+
+
+def _cpu_to_floor(sample: Sample, samples: Round) -> float | None:
+    """What server and PostgreSQL spend on an operation, in multiples of PostgreSQL at the floor."""
+    return (sample.server_us + sample.postgres_us) / samples[FLOOR].postgres_us
+
+
+_RATIOS: Final[Sequence[tuple[str, _Ratio]]] = (
+    ("throughput_to_floor", _throughput_to(FLOOR)),
+    ("throughput_to_empty_handler", _throughput_to(EMPTY)),
+    ("cpu_to_floor", _cpu_to_floor),
+)

@@ -1,0 +1,88 @@
+"""The figures of a comparison, for people and for machines."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compare.figures import Figure, Figures
+
+# Lines that a program reads must not be broken at the width of a terminal that is not there.
+_PIPED_COLUMNS = 200
+_NONE = "-"
+
+
+class Report(NamedTuple):
+    """`figures` by subject; `settings` are those of the run."""
+
+    machine: Mapping[str, object]
+    postgres: Mapping[str, str]
+    settings: Mapping[str, object]
+    figures: Mapping[str, Figures]
+    verified: bool
+
+
+def write_json(report: Report, path: Path) -> None:
+    """The whole report, with every round of every figure."""
+    subjects = {
+        subject: {name: figure._asdict() for name, figure in figures.items()}
+        for subject, figures in report.figures.items()
+    }
+    path.write_text(json.dumps({**report._asdict(), "figures": subjects}, indent=2) + "\n", "utf-8")
+
+
+def print_report(report: Report) -> None:
+    """A table on standard output, and what to know about it."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED_COLUMNS
+    console.print(_table(report.figures))
+    console.print(
+        ", ".join(f"{name} {value}" for name, value in {**report.machine, **report.postgres}.items())
+    )
+    console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
+    console.print(f"verify: {'clean' if report.verified else 'NOT CLEAN'}")
+
+
+def _table(figures: Mapping[str, Figures]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table.add_column("median (lowest - highest round)")
+    for heading in (
+        "operations/s",
+        "to the floor",
+        "to empty",
+        "server us",
+        "PostgreSQL us",
+        "client us",
+        "CPU to the floor",
+        "batch",
+    ):
+        table.add_column(heading, justify="right")
+    for subject, columns in figures.items():
+        table.add_row(subject, *_cells(columns))
+    return table
+
+
+def _cells(figures: Figures) -> list[str]:
+    return [
+        _with_spread(figures.get("operations_per_second"), ",.0f"),
+        _with_spread(figures.get("throughput_to_floor"), ".2f"),
+        _with_spread(figures.get("throughput_to_empty_handler"), ".2f"),
+        _median(figures.get("server_us")),
+        _median(figures.get("postgres_us")),
+        _median(figures.get("client_us")),
+        _with_spread(figures.get("cpu_to_floor"), ".2f"),
+        _median(figures.get("batch_ops")),
+    ]
+
+
+def _median(figure: Figure | None) -> str:
+    return f"{figure.median:,.1f}" if figure else _NONE
+
+
+def _with_spread(figure: Figure | None, form: str) -> str:
+    return f"{figure.median:{form}} ({figure.low:{form}} - {figure.high:{form}})" if figure else _NONE

@@ -1,0 +1,40 @@
+"""The machine that figures were taken on."""
+
+import os
+import platform
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from storage.owner import owner_connection
+
+_POSTGRES_SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
+
+
+def describe_machine() -> dict[str, object]:
+    """Cores, memory, versions, and how busy it is with other things right now."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+async def describe_postgres(dsn: str) -> dict[str, str]:
+    """Its version and the settings that decide what a commit costs."""
+    async with owner_connection(dsn) as connection:
+        return {name: await _setting(connection, name) for name in _POSTGRES_SETTINGS}
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+async def _setting(connection: asyncpg.Connection, name: str) -> str:
+    return str(await connection.fetchval("SELECT current_setting($1)", name))
