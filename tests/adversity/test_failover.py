@@ -35,7 +35,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
     chain = await asyncio.to_thread(loaded_chain, dsn)
     with serving(dsn, workers=2, statement_timeout_seconds=2) as server:
         pids = server.worker_pids()
-        load = Load(chain, server.address)
+        load = Load(chain, server.address, acknowledged={})
         await load.progress(CALLS)
         await asyncio.to_thread(lose, pair.primary)
         await asyncio.to_thread(pair.promote)
@@ -50,14 +50,14 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
 async def test_without_its_standby_a_primary_acknowledges_nothing_that_can_be_lost(pair: Pair) -> None:
     chain = await asyncio.to_thread(loaded_chain, pair.dsn())
     with serving(pair.dsn(), workers=2, statement_timeout_seconds=0.5, retry_seconds=1) as server:
-        load = Load(chain, server.address)
+        load = Load(chain, server.address, acknowledged={})
         await load.progress(CALLS)
         pair.standby.kill()
         async with Till(server.address, chain.api_key) as till:
             key = await visible_key(pair.primary, load)
             assert (await till.get_operation(key)).reason == "STORAGE_UNAVAILABLE"
         # Sent again and again meanwhile, and met in the ledger each time.
-        await asyncio.to_thread(eventually, lambda: load.transient["OUTCOME_UNKNOWN"] >= 12)
+        await load.until(lambda: load.transient["OUTCOME_UNKNOWN"] >= 12)
         pair.primary.kill()
         await asyncio.to_thread(pair.standby.start)
         await asyncio.to_thread(pair.promote)

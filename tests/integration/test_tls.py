@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -25,7 +25,7 @@ def file(name: str) -> Path:
     return CERTIFICATES / f"{name}.pem"
 
 
-SERVER: Final = {"tls_cert_file": file("server"), "tls_key_file": file("server-key")}
+SERVER: Final[dict[str, Any]] = {"tls_cert_file": file("server"), "tls_key_file": file("server-key")}
 
 
 def credentials(*names: str) -> grpc.ChannelCredentials:
