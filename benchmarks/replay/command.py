@@ -17,8 +17,9 @@ from benchmarks.replay.fleet import Load, Sent, send_receipts
 from benchmarks.replay.receipts import Receipts, ReceiptsError, load_receipts, slice_receipts
 from benchmarks.replay.recompute import recompute
 from benchmarks.replay.report import Report, make_report, print_report
-from benchmarks.replay.service import Endpoint, enrol, own_service, verify
+from benchmarks.replay.service import Endpoint, enrol, own_service
 from benchmarks.replay.tills import ReplayError
+from benchmarks.service import verify
 
 # Of one process: how many sends are under way, and how many receipts each holds.
 _LANES: Final = {Mode.UNARY: 64, Mode.BATCH: 4, Mode.STREAM: 8}
