@@ -23,7 +23,7 @@ help: ## Show this list
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
-test: $(VENV)/.dev ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
+test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository ## Check everything that can be checked without running it

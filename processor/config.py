@@ -109,6 +109,13 @@ class Settings(BaseSettings):
         3_600, ge=1, le=86_400, description="Time between two checks of the partitions"
     )
 
+    measure_seconds: Seconds = Field(
+        60,
+        ge=1,
+        le=86_400,
+        description="Time between two measurements of the database, which read every account once",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Form of the log; auto is console on a terminal, else json"

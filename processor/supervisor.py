@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -107,5 +108,8 @@ class FleetMetrics(Collector):
             restarts.add_metric([str(worker.index)], worker.restarts)
         yield restarts
         serving = sum(worker.state == "serving" for worker in self._fleet.workers)
+        build = GaugeMetricFamily("loyalty_build_info", "1; the label has the version.", labels=["version"])
+        build.add_metric([version("loyalty-processor")], 1)
+        yield build
         yield GaugeMetricFamily("loyalty_workers", "Workers that should serve.", len(self._fleet.workers))
         yield GaugeMetricFamily("loyalty_workers_serving", "Workers that serve.", serving)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from storage.verify import verify
@@ -29,8 +30,9 @@ CALL_SECONDS: Final = 3.0
 class Load:
     """Clients of one chain, until `finish`. Every call is sent until it has a final reply."""
 
-    def __init__(self, chain: Chain, address: str, clients: int = 8) -> None:
-        self.acknowledged: dict[str, Answer] = {}
+    def __init__(self, chain: Chain, address: str, acknowledged: dict[str, Answer], clients: int = 8) -> None:
+        """`acknowledged` has the replies of earlier loads of the chain, and gets those of this one."""
+        self.acknowledged = acknowledged
         self.transient: Counter[str] = Counter()
         self._chain = chain
         self._address = address
@@ -46,8 +48,12 @@ class Load:
     async def progress(self, calls: int, timeout_seconds: float = 60) -> None:
         """Wait until so many more calls are acknowledged; fails with the client that fails."""
         wanted = len(self.acknowledged) + calls
+        await self.until(lambda: len(self.acknowledged) >= wanted, timeout_seconds)
+
+    async def until(self, condition: Callable[[], bool], timeout_seconds: float = 60) -> None:
+        """Wait until the condition holds; fails with the client that fails."""
         async with asyncio.timeout(timeout_seconds):
-            while len(self.acknowledged) < wanted:
+            while not condition():
                 done, _ = await asyncio.wait(self._tasks, timeout=0.02)
                 for task in done:
                     task.result()

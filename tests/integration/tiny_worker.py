@@ -25,7 +25,7 @@ def load_life() -> worker.Life:
     return live
 
 
-async def live(_settings: Settings, report: Callable[[State], None]) -> int:
+async def live(_settings: Settings, report: Callable[[State], None], _index: int) -> int:
     from prometheus_client import Counter, Gauge
 
     counter = Counter("tiny_signals", "Signals received.", ["kind"]).labels("usr1")
