@@ -1,4 +1,4 @@
-"""Writes what can be derived: the README's table from values.yaml, the schema of `settings` from the service's own.
+"""Writes what can be derived: the README's table of values, and the schema of `settings` from the service.
 
 `python -m tests.chart.generate` after a change to either.
 """
@@ -52,8 +52,12 @@ def readme() -> str:
     """README.md with the present table."""
     before, _, rest = README.read_text().partition(_BEGIN)
     after = rest.partition(_END)[2]
-    rows = (f"| `{value.path}` | `{value.default}` | {value.description} |\n" for value in documented_values())
-    return before + _BEGIN + "| value | default | what it is |\n|---|---|---|\n" + "".join(rows) + _END + after
+    rows = (
+        f"| `{value.path}` | `{value.default}` | {value.description} |\n" for value in documented_values()
+    )
+    return (
+        before + _BEGIN + "| value | default | what it is |\n|---|---|---|\n" + "".join(rows) + _END + after
+    )
 
 
 def documented_values() -> Iterator[Value]:

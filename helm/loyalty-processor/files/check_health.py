@@ -16,16 +16,26 @@ TIMEOUT_SECONDS = 30
 
 def check_http(url: str) -> None:
     for path, expected in (("/healthz", '"serving"'), ("/metrics", "loyalty_workers_serving")):
-        with urllib.request.urlopen(url + path, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            if expected not in response.read().decode():
-                sys.exit(f"{url}{path} does not say {expected}")
+        if expected not in get(url + path):
+            sys.exit(f"{url}{path} does not say {expected}")
+
+
+def get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            return response.read().decode()
+    except OSError as error:
+        sys.exit(f"{url}: {error}")
 
 
 def check_grpc(address: str, ca_file: str | None) -> None:
+    request = health_pb2.HealthCheckRequest(service=SERVICE)
     with open_channel(address, ca_file) as channel:
-        request = health_pb2.HealthCheckRequest(service=SERVICE)
         health = health_pb2_grpc.HealthStub(channel)
-        response = health.Check(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
+        try:
+            response = health.Check(request, timeout=TIMEOUT_SECONDS, wait_for_ready=True)
+        except grpc.RpcError as error:
+            sys.exit(f"{address}: {error.code().name}: {error.details()}")
     if response.status != health_pb2.HealthCheckResponse.SERVING:
         sys.exit(f"{SERVICE} at {address} does not serve")
 
