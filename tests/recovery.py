@@ -15,8 +15,8 @@ from storage.embedded.launch import find_launcher, wheel_binaries
 from storage.migrate import migrate
 from storage.pool import connect
 from tests.postgres import run
+from tests.server import eventually_true
 
-ARCHIVE_SECONDS_MAX: Final = 30
 _WAL_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -59,11 +59,9 @@ class Backup:
         connection = await connect(dsn)
         segment = await connection.fetchval("SELECT pg_walfile_name(pg_switch_wal())")
         await connection.close()
-        async with asyncio.timeout(ARCHIVE_SECONDS_MAX):
-            while not self._has(segment):
-                await asyncio.sleep(0.02)
+        await eventually_true(lambda: self._has(segment))
 
-    def _has(self, segment: str) -> bool:
+    async def _has(self, segment: str) -> bool:
         file = self.wal / segment
         return file.exists() and file.stat().st_size == _WAL_BYTES
 
