@@ -72,8 +72,8 @@ class Server:
                 return error.read()
 
     def worker_pids(self) -> list[int]:
-        """Process ids of the workers that serve."""
-        return [worker["pid"] for worker in self.health()["workers"] if worker["state"] == "serving"]
+        """Process ids of the workers that are there."""
+        return [worker["pid"] for worker in self.health()["workers"] if worker["pid"]]
 
     def connections(self) -> dict[int, int]:
         """How many connections each worker has accepted and not closed, by process id."""
