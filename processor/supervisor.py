@@ -24,6 +24,7 @@ from processor.config import ConfigError, Settings
 from processor.fleet import Fleet, Reload
 from processor.http import HttpServer
 from processor.log import configure_log
+from processor.place import Worker
 
 WORKER_COMMAND: Final = (sys.executable, "-m", "processor.worker")
 
@@ -100,7 +101,7 @@ def _bound_socket(family: int, address: tuple[Any, ...], option: int) -> socket.
 def _http_server(settings: Settings, fleet: Fleet, metrics_dir: str) -> HttpServer:
     registry = CollectorRegistry()
     registry.register(MultiProcessCollector(None, metrics_dir))  # type: ignore[no-untyped-call]
-    registry.register(FleetMetrics(fleet))
+    registry.register(FleetMetrics(fleet.workers))
     try:
         return HttpServer(settings.http_host, settings.http_port, registry, fleet.health)
     except OSError as error:
@@ -122,18 +123,36 @@ def _format_address(host: str, port: int) -> str:
 class FleetMetrics(Collector):
     """What the supervisor itself has to tell."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
 
     def collect(self) -> Iterable[Metric]:
-        """Read it off the fleet."""
-        restarts = CounterMetricFamily("loyalty_worker_restarts", "Restarts of workers.", labels=["worker"])
-        for worker in self._fleet.workers:
-            restarts.add_metric([str(worker.index)], worker.restarts)
-        yield restarts
-        serving = sum(worker.state == "serving" for worker in self._fleet.workers)
-        build = GaugeMetricFamily("loyalty_build_info", "1; the label has the version.", labels=["version"])
+        """Read it off the workers."""
+        yield self._restarts()
+        build = GaugeMetricFamily(
+            "loyalty_build_info",
+            "1, with the version as its label. Which version serves.",
+            labels=["version"],
+        )
         build.add_metric([version("loyalty-processor")], 1)
         yield build
-        yield GaugeMetricFamily("loyalty_workers", "Workers that should serve.", len(self._fleet.workers))
-        yield GaugeMetricFamily("loyalty_workers_serving", "Workers that serve.", serving)
+        yield GaugeMetricFamily(
+            "loyalty_workers",
+            "Workers that should serve. Absent: there is no server to scrape.",
+            len(self._workers),
+        )
+        yield GaugeMetricFamily(
+            "loyalty_workers_serving",
+            "Workers that serve. Fewer than loyalty_workers: some can't start, or have no PostgreSQL.",
+            sum(worker.state == "serving" for worker in self._workers),
+        )
+
+    def _restarts(self) -> Metric:
+        restarts = CounterMetricFamily(
+            "loyalty_worker_restarts",
+            "Restarts of a worker after a death. More than a few: the log says what it dies of.",
+            labels=["worker"],
+        )
+        for worker in self._workers:
+            restarts.add_metric([str(worker.index)], worker.restarts)
+        return restarts
