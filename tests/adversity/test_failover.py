@@ -35,7 +35,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
     chain = await loaded_chain(dsn)
     with serving(dsn, workers=2, statement_timeout_seconds=2) as server:
         pids = server.worker_pids()
-        load = Load(chain, server.address, acknowledged={})
+        load = Load(chain, server.address)
         await load.progress(CALLS)
         await asyncio.to_thread(lose, pair.primary)
         await asyncio.to_thread(pair.promote)
@@ -50,7 +50,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
 async def test_without_its_standby_a_primary_acknowledges_nothing_that_can_be_lost(pair: Pair) -> None:
     chain = await loaded_chain(pair.dsn())
     with serving(pair.dsn(), workers=2, statement_timeout_seconds=0.5, retry_seconds=1) as server:
-        load = Load(chain, server.address, acknowledged={})
+        load = Load(chain, server.address)
         await load.progress(CALLS)
         pair.standby.kill()
         async with Till(server.address, chain.api_key) as till:
