@@ -15,64 +15,79 @@ _LAG_INTERVAL_SECONDS: Final = 0.25
 
 POOL_CONNECTIONS: Final = Gauge(
     "loyalty_pool_connections",
-    "Connections to PostgreSQL, by state: idle, used.",
+    "Connections of the workers' pools, by state: idle, used. None idle: reads and upkeep wait.",
     ["state"],
     multiprocess_mode="livesum",
 )
 PARTITION_RUNWAY_SECONDS: Final = Gauge(
     "loyalty_partition_runway_seconds",
-    "How far ahead of now the ledger has partitions without a gap.",
+    "Seconds ahead of now for which the ledger has partitions. Short: they can't be made ahead.",
     multiprocess_mode="livemin",
 )
 DATABASE_UP: Final = Gauge(
     "loyalty_database_up",
-    "1 if every worker's last probe found a PostgreSQL that can be written to, else 0.",
+    "1 if every worker's last probe found a PostgreSQL that takes writes, else 0. At 0 calls are refused.",
     multiprocess_mode="livemin",
 )
 LOOP_LAG_SECONDS: Final = Histogram(
     "loyalty_loop_lag_seconds",
-    "How late a worker's event loop ran a timer; calls wait at least as long.",
+    "Seconds that an event loop ran a timer late. Calls wait at least as long; high: no processor time.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 WORKER_RESIDENT_BYTES: Final = Gauge(
-    "loyalty_worker_resident_bytes", "Memory of a worker.", ["worker"], multiprocess_mode="livemostrecent"
+    "loyalty_worker_resident_bytes",
+    "Bytes of memory that a worker occupies. Ever growing: a leak.",
+    ["worker"],
+    multiprocess_mode="livemostrecent",
 )
 WORKER_CPU_SECONDS: Final = Counter(
-    "loyalty_worker_cpu_seconds", "Processor time of a worker, user and system.", ["worker"]
+    "loyalty_worker_cpu_seconds",
+    "Seconds of processor time of a worker, user and system. A rate near 1: it needs another worker.",
+    ["worker"],
 )
 
 OUTSTANDING_POINTS: Final = Gauge(
     "loyalty_outstanding_points",
-    "Points that the chain owes its members: the sum of all balances.",
+    "Points that the chain owes its members, the sum of all balances. The liability in the chain's books.",
     ["chain"],
     multiprocess_mode="mostrecent",
 )
 TABLE_BYTES: Final = Gauge(
-    "loyalty_table_bytes", "Size of a table, without its indexes.", ["table"], multiprocess_mode="mostrecent"
+    "loyalty_table_bytes",
+    "Bytes of a table with all its partitions, without indexes. How fast the disk fills.",
+    ["table"],
+    multiprocess_mode="mostrecent",
 )
 INDEX_BYTES: Final = Gauge(
-    "loyalty_index_bytes", "Size of a table's indexes.", ["table"], multiprocess_mode="mostrecent"
+    "loyalty_index_bytes",
+    "Bytes of a table's indexes. They should fit into memory.",
+    ["table"],
+    multiprocess_mode="mostrecent",
 )
 ACCOUNT_DEAD_TUPLES: Final = Gauge(
     "loyalty_account_dead_tuples",
-    "Dead rows of the accounts that vacuum has not removed yet.",
+    "Dead rows of the accounts that vacuum has not removed yet. Ever more: autovacuum does not keep up.",
     multiprocess_mode="mostrecent",
 )
 PARTITIONS: Final = Gauge(
-    "loyalty_partitions", "Partitions attached to the ledger.", multiprocess_mode="mostrecent"
+    "loyalty_partitions",
+    "Partitions attached to the ledger. Old ones are detached by the operator; every one costs a probe.",
+    multiprocess_mode="mostrecent",
 )
 REPLICA_LAG_SECONDS: Final = Gauge(
     "loyalty_replica_lag_seconds",
-    "How far a standby's replay is behind.",
+    "Seconds that a standby's replay is behind. What a failover to it would wait for.",
     ["replica"],
     multiprocess_mode="mostrecent",
 )
 SYNC_STANDBYS: Final = Gauge(
-    "loyalty_sync_standbys", "Synchronous standbys that are connected.", multiprocess_mode="mostrecent"
+    "loyalty_sync_standbys",
+    "Synchronous standbys that are connected. Fewer than wanted: COMMIT hangs.",
+    multiprocess_mode="mostrecent",
 )
 SYNC_STANDBYS_WANTED: Final = Gauge(
     "loyalty_sync_standbys_wanted",
-    "Synchronous standbys that COMMIT waits for, by synchronous_standby_names.",
+    "Synchronous standbys that COMMIT waits for. 0: a single server keeps what is acknowledged.",
     multiprocess_mode="mostrecent",
 )
 

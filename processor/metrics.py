@@ -26,48 +26,73 @@ _SECONDS: Final = (
 _BATCH_OPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 350, 500, 750, 1000)
 
 BATCH_OPERATIONS: Final = Histogram(
-    "loyalty_batch_operations", "Calls in one batch, that is in one transaction.", buckets=_BATCH_OPS
+    "loyalty_batch_operations",
+    "Operations in one batch, that is in one transaction. Grows with load; 1 under load: nothing is batched.",
+    buckets=_BATCH_OPS,
 )
 BATCH_SECONDS: Final = Histogram(
-    "loyalty_batch_seconds", "Time from taking a batch to its replies, reruns included.", buckets=_SECONDS
+    "loyalty_batch_seconds",
+    "Seconds from taking a batch to its replies, reruns included. What a call spends in the ledger.",
+    buckets=_SECONDS,
 )
 QUEUE_WAIT_SECONDS: Final = Histogram(
     "loyalty_queue_wait_seconds",
-    "Time that the oldest call of a batch had waited when the batch was taken.",
+    "Seconds that the oldest operation of a batch had waited for it. Long: the lanes are too slow.",
     buckets=_SECONDS,
 )
 COMMIT_SECONDS: Final = Histogram(
-    "loyalty_commit_seconds", "Time of COMMIT, the wait for the disk and standbys included.", buckets=_SECONDS
+    "loyalty_commit_seconds",
+    "Seconds of COMMIT, the wait for disk and standbys included. Slow here: look at PostgreSQL's storage.",
+    buckets=_SECONDS,
 )
 LANE_BUSY_SECONDS: Final = Counter(
-    "loyalty_lane_busy_seconds", "Seconds that lanes spent on batches; its rate is the number of busy lanes."
+    "loyalty_lane_busy_seconds",
+    "Seconds that lanes spent on batches. The rate is the busy lanes; near loyalty_lanes: saturated.",
 )
 QUEUE_OPERATIONS: Final = Gauge(
-    "loyalty_queue_operations", "Calls that wait or are under way.", multiprocess_mode="livesum"
+    "loyalty_queue_operations",
+    "Operations that wait or are under way, in all queues. Near the bound: calls are soon refused.",
+    multiprocess_mode="livesum",
 )
 QUEUE_OPERATIONS_MAX: Final = Gauge(
     "loyalty_queue_operations_max",
-    "Calls of one chain that may be open in one worker.",
+    "Operations of one chain that may be open in one worker. The bound to judge loyalty_queue_operations by.",
     multiprocess_mode="livemax",
 )
-LANES: Final = Gauge("loyalty_lanes", "Lanes, busy or free.", multiprocess_mode="livesum")
+LANES: Final = Gauge(
+    "loyalty_lanes",
+    "Lanes, busy or free, of all workers. What the rate of loyalty_lane_busy_seconds_total is judged by.",
+    multiprocess_mode="livesum",
+)
 OPERATIONS: Final = Counter(
     "loyalty_operations",
-    "Operations by chain, kind and outcome; answers from the ledger are not counted here.",
+    "Operations by chain, kind and outcome, without repeats of recorded ones. Throughput, refusals.",
     ["chain", "kind", "outcome"],
 )
 REPLAYS: Final = Counter(
-    "loyalty_replays", "Repeats answered from the ledger, by chain and kind.", ["chain", "kind"]
+    "loyalty_replays",
+    "Repeats of operations, answered from the ledger. Many: tills do not get their replies.",
+    ["chain", "kind"],
 )
-POINTS_ISSUED: Final = Counter("loyalty_points_issued", "Points earned by members.", ["chain"])
-POINTS_REDEEMED: Final = Counter("loyalty_points_redeemed", "Points spent by members.", ["chain"])
+POINTS_ISSUED: Final = Counter(
+    "loyalty_points_issued",
+    "Points that members earned. As the ledger's own sum, also after kills; what the program costs.",
+    ["chain"],
+)
+POINTS_REDEEMED: Final = Counter(
+    "loyalty_points_redeemed",
+    "Points that members spent. As the ledger's own sum, also after kills; what the program pays out.",
+    ["chain"],
+)
 KEY_CONFLICTS: Final = Counter(
     "loyalty_key_conflicts",
-    "Calls refused because their idempotency key belongs to another payload, by terminal (store/terminal).",
+    "Operations refused for the key of another payload. Finds the terminal (store/terminal) at fault.",
     ["chain", "terminal"],
 )
 BATCH_RERUNS: Final = Counter(
-    "loyalty_batch_reruns", "Batches run again, by cause: conflict, unknown outcome, unavailable.", ["cause"]
+    "loyalty_batch_reruns",
+    "Batches run again, by cause: conflict, unknown, unavailable. Tells contention from outages.",
+    ["cause"],
 )
 
 

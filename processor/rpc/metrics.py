@@ -13,26 +13,32 @@ _SECONDS: Final = (
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
-STARTED: Final = Counter("grpc_server_started", "Calls started on the server.", _METHOD_LABELS)
+STARTED: Final = Counter(
+    "grpc_server_started", "Calls started. Minus those handled: calls under way.", _METHOD_LABELS
+)
 HANDLED: Final = Counter(
-    "grpc_server_handled", "Calls completed on the server, by code.", (*_METHOD_LABELS, "grpc_code")
+    "grpc_server_handled", "Calls completed, by gRPC code. Errors by method.", (*_METHOD_LABELS, "grpc_code")
 )
 MESSAGES_RECEIVED: Final = Counter(
-    "grpc_server_msg_received", "Messages received by the server.", _METHOD_LABELS
+    "grpc_server_msg_received", "Messages received. On streams there are many in one call.", _METHOD_LABELS
 )
-MESSAGES_SENT: Final = Counter("grpc_server_msg_sent", "Messages sent by the server.", _METHOD_LABELS)
+MESSAGES_SENT: Final = Counter(
+    "grpc_server_msg_sent", "Messages sent. On streams there are many in one call.", _METHOD_LABELS
+)
 HANDLING_SECONDS: Final = Histogram(
     "grpc_server_handling_seconds",
-    "Time from the start of a call to its status, in seconds.",
+    "Seconds from the start of a call to its status. Latency by method; streams last while open.",
     _METHOD_LABELS,
     buckets=_SECONDS,
 )
 CALLS: Final = Counter(
-    "loyalty_calls", "Calls by chain, method and the code that each ended with.", ["chain", "method", "code"]
+    "loyalty_calls",
+    "Calls by chain, method and the gRPC code that each ended with. Whose calls fail.",
+    ["chain", "method", "code"],
 )
 CALL_SECONDS: Final = Histogram(
     "loyalty_call_seconds",
-    "Time from the start of a call to its status, by chain and method.",
+    "Seconds from the start of a call to its status, by chain and method. Whose calls are slow.",
     ["chain", "method"],
     buckets=_SECONDS,
 )

@@ -15,6 +15,7 @@ from tests.chains import Chain
 from tests.client import Till
 from tests.crash import frozen, loaded_chain, own_postgres
 from tests.load import Load
+from tests.postgres import run
 from tests.requests import accrue
 from tests.server import Server, eventually_true, in_thread, serving
 
@@ -31,7 +32,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def chain(postgres: EmbeddedPostgres) -> Chain:
-    return loaded_chain(postgres.dsn())
+    return run(loaded_chain(postgres.dsn()))
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def test_an_outage_of_ten_seconds_is_told_survived_and_loses_nothing(
     chain: Chain,
     away: Callable[[EmbeddedPostgres], AbstractContextManager[None]],
 ) -> None:
-    load = Load(chain, server.address, {})
+    load = Load(chain, server.address)
     await load.progress(200)
     await eventually_true(lambda: is_told(server, serving=True))
     async with in_thread(away(postgres)):
