@@ -12,7 +12,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench replay drill fmt protos lock clean lint \
+.PHONY: help run test bench replay drill fmt protos docs lock clean lint \
         lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -23,7 +23,7 @@ help: ## Show this list
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
-test: $(VENV)/.dev ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
+test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 lint: lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository ## Check everything that can be checked without running it
@@ -37,6 +37,9 @@ fmt: $(VENV)/.dev ## Format Python, SQL and protobuf, and apply safe fixes
 protos: $(VENV)/.dev ## Generate loyalty/ (Python) from protos/
 	@rm -f loyalty/v1/*_pb2*
 	@$(call generate,.)
+
+docs: $(VENV)/.dev ## Generate docs/metrics.md and Grafana's dashboards
+	@$(PY) -m monitoring
 
 bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
 	@$(PY) -m benchmarks.compare $(ARGS)

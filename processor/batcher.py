@@ -37,7 +37,7 @@ class Batcher:
         """`queue_ops_max` bounds the calls of one chain that wait or are under way here."""
         self._ledger = ledger
         self._metrics = metrics
-        metrics.set_lanes(lanes)
+        metrics.set_bounds(lanes, queue_ops_max)
         self._queue_ops_max = queue_ops_max
         self._lanes = [Lane(ledger, metrics, batch_ops_max) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,9 +61,9 @@ class Batcher:
         """
         group = CallGroup(commands, deadline)
         if self._is_draining:
-            self._ledger.refuse(group.calls, Outcome.SHUTTING_DOWN)
+            self._ledger.refuse(chain_id, group.calls, Outcome.SHUTTING_DOWN)
         elif self._open_ops(chain_id) + len(commands) > self._queue_ops_max:
-            self._ledger.refuse(group.calls, Outcome.QUEUE_FULL)
+            self._ledger.refuse(chain_id, group.calls, Outcome.QUEUE_FULL)
         else:
             self._queue(chain_id, group)
         return await group.replies()

@@ -1,8 +1,8 @@
 """Named places where a test may stop or kill the process; out of action unless the environment says so.
 
 `LOYALTY_FAILPOINTS` holds `name=action` pairs, separated by commas. Actions: `kill:PROBABILITY` kills this
-process as kill -9 does, with that probability at each hit; `pause:FILE` writes the name into the file and
-waits until the file is gone, at the first hit alone.
+process as kill -9 does, with that probability at each hit; `pause:FILE` writes the name and the process id
+into the file and waits until the file is gone, at the first hit alone.
 """
 
 import os
@@ -67,7 +67,7 @@ def _kill(probability: float) -> None:
 
 
 def _pause(name: str, file: Path) -> None:
-    file.write_text(f"{name}\n")
+    file.write_text(f"{name} {os.getpid()}\n")
     while file.exists():
         time.sleep(0.005)
     del _armed[name]

@@ -70,7 +70,7 @@ class Lane:
                 await self._ledger.apply(chain_id, calls)
         except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
             request_id = report_defect("batch failed", defect, chain_id=chain_id, calls=len(calls))
-            self._ledger.refuse(calls, Outcome.INTERNAL_ERROR, request_id=request_id)
+            self._ledger.refuse(chain_id, calls, Outcome.INTERNAL_ERROR, request_id=request_id)
         self._current = ()
         self._metrics.count_queued(-len(calls))
         if not self._queues:
@@ -83,15 +83,17 @@ class Lane:
 
     def answer_expiring(self, before: float) -> None:
         """Answer the calls whose deadline is `before` that time, and forget those that nobody waits for."""
-        self._answer_if_expiring(self._current, before, Outcome.OUTCOME_UNKNOWN)
+        self._answer_if_expiring(self._current_chain_id, self._current, before, Outcome.OUTCOME_UNKNOWN)
         for chain_id, queue in list(self._queues.items()):
-            self._answer_if_expiring(queue, before, Outcome.STORAGE_UNAVAILABLE)
+            self._answer_if_expiring(chain_id, queue, before, Outcome.STORAGE_UNAVAILABLE)
             self._forget_answered(chain_id, queue)
 
-    def _answer_if_expiring(self, calls: Iterable[Call], before: float, outcome: Outcome) -> None:
+    def _answer_if_expiring(
+        self, chain_id: int, calls: Iterable[Call], before: float, outcome: Outcome
+    ) -> None:
         expiring = [call for call in calls if call.deadline < before and call.is_waiting]
         if expiring:
-            self._ledger.refuse(expiring, outcome)
+            self._ledger.refuse(chain_id, expiring, outcome)
 
     def _forget_answered(self, chain_id: int, queue: deque[Call]) -> None:
         waiting = deque(call for call in queue if call.is_waiting)

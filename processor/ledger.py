@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from processor.call import Call
+from processor.commit_journal import CommitJournal, Slot
 from processor.defects import report_defect
 from processor.domain.failures import (
     BatchConflict,
@@ -18,9 +19,10 @@ from processor.domain.failures import (
     StorageFailure,
     StorageUnavailable,
 )
+from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
 from processor.failpoints import hit
-from processor.metrics import LedgerMetrics
+from processor.metrics import LedgerMetrics, recorded_counts
 from processor.ports import Directory, Encoder, LedgerStore, LedgerTransaction, Reply
 from processor.settlement import Settlement
 
@@ -40,6 +42,7 @@ class Ledger:
         directory: Directory,
         encoder: Encoder,
         metrics: LedgerMetrics,
+        journal: CommitJournal,
         *,
         retry_seconds: float,
     ) -> None:
@@ -48,6 +51,7 @@ class Ledger:
         self._directory = directory
         self._encoder = encoder
         self._metrics = metrics
+        self._journal = journal
         self._retry_seconds = retry_seconds
         self._unreachable_since: float | None = None
         self._lockings_left: dict[int, int] = {}
@@ -55,7 +59,8 @@ class Ledger:
     async def apply(self, chain_id: int, calls: Sequence[Call]) -> None:
         """Answer the calls of one chain, in order. A row that PostgreSQL rejects fails its own call alone."""
         try:
-            await self._commit_or_give_up(chain_id, calls)
+            with self._journal.slot() as slot:
+                await self._commit_or_give_up(chain_id, calls, slot)
         except RowRejected as failure:
             await self._isolate(chain_id, calls, failure)
 
@@ -63,50 +68,58 @@ class Ledger:
         """Run a batch with a poisoned call by halves, until that call stands alone."""
         if len(calls) == 1:
             request_id = report_defect("row rejected", failure, chain_id=chain_id)
-            self.refuse(calls, Outcome.INTERNAL_ERROR, request_id=request_id)
+            self.refuse(chain_id, calls, Outcome.INTERNAL_ERROR, request_id=request_id)
             return
         middle = len(calls) // 2
         await self.apply(chain_id, calls[:middle])
         await self.apply(chain_id, calls[middle:])
 
-    async def _commit_or_give_up(self, chain_id: int, calls: Sequence[Call]) -> None:
+    async def _commit_or_give_up(self, chain_id: int, calls: Sequence[Call], slot: Slot) -> None:
         started = asyncio.get_running_loop().time()
         pause_seconds = _PAUSE_SECONDS_FIRST
-        uncertain: dict[str, bytes] = {}
-        while failure := await self._try(chain_id, calls, uncertain):
+        uncertain: dict[str, Operation] = {}
+        while failure := await self._try(chain_id, calls, uncertain, slot):
             if self._is_hopeless(failure, started, is_uncertain=bool(uncertain)):
-                self.refuse(calls, Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE)
+                outcome = Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE
+                self.refuse(chain_id, calls, outcome)
                 return
             # Jitter, so that batches that met once do not meet again.
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))
             pause_seconds = min(2 * pause_seconds, _PAUSE_SECONDS_MAX)
 
     async def _try(
-        self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]
+        self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, Operation], slot: Slot
     ) -> StorageFailure | None:
         """Run the batch once and deliver; or return the failure that running it again may mend.
 
-        Responses whose commit has an unknown outcome are added to `uncertain`.
+        Operations whose commit has an unknown outcome are added to `uncertain`.
         """
         settlement = self._settlement(chain_id, calls, uncertain)
         try:
             async with self._transaction(chain_id, settlement) as transaction:
                 loaded = await transaction.load(settlement.wanted())
                 settlement.settle(loaded)
+                counts = recorded_counts(settlement.chain.name, settlement.effects)
                 if settlement.operations:
                     await transaction.save(settlement.operations, settlement.account_changes(loaded))
+                    slot.note(counts, settlement.operations[0])
+                elif loaded.recorded:
+                    await transaction.confirm()
                 hit("before_commit")
         except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
             if isinstance(failure, OutcomeUnknown):
-                uncertain.update((row.idempotency_key, row.response) for row in settlement.operations)
+                uncertain.update((row.idempotency_key, row) for row in settlement.operations)
             self._note_failure(chain_id, failure)
             return failure
         hit("after_commit")
         self._unreachable_since = None
-        self._deliver(calls, settlement.replies)
+        self._deliver(chain_id, calls, settlement.replies)
+        self._metrics.count_recorded(counts)
         return None
 
-    def _settlement(self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, bytes]) -> Settlement:
+    def _settlement(
+        self, chain_id: int, calls: Sequence[Call], uncertain: dict[str, Operation]
+    ) -> Settlement:
         return Settlement(
             self._directory.chain(chain_id),
             calls,
@@ -141,13 +154,13 @@ class Ledger:
             since = self._unreachable_since
         return asyncio.get_running_loop().time() - since > self._retry_seconds
 
-    def _deliver(self, calls: Sequence[Call], replies: Sequence[Reply | None]) -> None:
+    def _deliver(self, chain_id: int, calls: Sequence[Call], replies: Sequence[Reply | None]) -> None:
         for call, reply in zip(calls, replies, strict=True):
             if reply:
                 call.answer(reply)
-        self._metrics.count_replies(calls, replies)
+        self._metrics.count_unrecorded(self._directory.chain(chain_id).name, calls, replies)
 
-    def refuse(self, calls: Sequence[Call], outcome: Outcome, **details: object) -> None:
+    def refuse(self, chain_id: int, calls: Sequence[Call], outcome: Outcome, **details: object) -> None:
         """Answer the calls that still wait with an outcome that is not recorded."""
         reply = Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
-        self._deliver(calls, [reply if call.is_waiting else None for call in calls])
+        self._deliver(chain_id, calls, [reply if call.is_waiting else None for call in calls])

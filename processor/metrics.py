@@ -1,21 +1,23 @@
-"""What the batcher, the ledger and the pool count and time.
+"""What the batcher and the ledger count and time.
 
 Label children are made once, never on the way of a call, and calls are counted by the batch.
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import product
+from functools import cache
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor.call import Call
-from processor.domain.command import Kind
+from processor.domain.command import Command, Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
-from processor.domain.outcomes import Outcome
+from processor.domain.operation import Operation
+from processor.domain.outcomes import Outcome, is_recorded
+from processor.labels import CHAINS, TERMINALS
 from processor.ports import Reply
 
 _SECONDS: Final = (
@@ -24,54 +26,102 @@ _SECONDS: Final = (
 _BATCH_OPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 350, 500, 750, 1000)
 
 BATCH_OPERATIONS: Final = Histogram(
-    "loyalty_batch_operations", "Calls in one batch, that is in one transaction.", buckets=_BATCH_OPS
+    "loyalty_batch_operations",
+    "Operations in one batch, that is in one transaction. Grows with load; 1 under load: nothing is batched.",
+    buckets=_BATCH_OPS,
 )
 BATCH_SECONDS: Final = Histogram(
-    "loyalty_batch_seconds", "Time from taking a batch to its replies, reruns included.", buckets=_SECONDS
+    "loyalty_batch_seconds",
+    "Seconds from taking a batch to its replies, reruns included. What a call spends in the ledger.",
+    buckets=_SECONDS,
 )
 QUEUE_WAIT_SECONDS: Final = Histogram(
     "loyalty_queue_wait_seconds",
-    "Time that the oldest call of a batch had waited when the batch was taken.",
+    "Seconds that the oldest operation of a batch had waited for it. Long: the lanes are too slow.",
     buckets=_SECONDS,
 )
 COMMIT_SECONDS: Final = Histogram(
-    "loyalty_commit_seconds", "Time of COMMIT, the wait for the disk and standbys included.", buckets=_SECONDS
+    "loyalty_commit_seconds",
+    "Seconds of COMMIT, the wait for disk and standbys included. Slow here: look at PostgreSQL's storage.",
+    buckets=_SECONDS,
 )
 LANE_BUSY_SECONDS: Final = Counter(
-    "loyalty_lane_busy_seconds", "Seconds that lanes spent on batches; its rate is the number of busy lanes."
+    "loyalty_lane_busy_seconds",
+    "Seconds that lanes spent on batches. The rate is the busy lanes; near loyalty_lanes: saturated.",
 )
 QUEUE_OPERATIONS: Final = Gauge(
-    "loyalty_queue_operations", "Calls that wait or are under way.", multiprocess_mode="livesum"
-)
-LANES: Final = Gauge("loyalty_lanes", "Lanes, busy or free.", multiprocess_mode="livesum")
-OPERATIONS: Final = Counter(
-    "loyalty_operations",
-    "Calls by kind and outcome, answers from the ledger not counted.",
-    ["kind", "outcome"],
-)
-REPLAYS: Final = Counter("loyalty_replays", "Repeats answered from the ledger, by kind.", ["kind"])
-BATCH_RERUNS: Final = Counter(
-    "loyalty_batch_reruns", "Batches run again, by cause: conflict, unknown outcome, unavailable.", ["cause"]
-)
-POOL_CONNECTIONS: Final = Gauge(
-    "loyalty_pool_connections",
-    "Connections to PostgreSQL, by state: idle, used.",
-    ["state"],
+    "loyalty_queue_operations",
+    "Operations that wait or are under way, in all queues. Near the bound: calls are soon refused.",
     multiprocess_mode="livesum",
 )
-PARTITION_RUNWAY_SECONDS: Final = Gauge(
-    "loyalty_partition_runway_seconds",
-    "How far ahead of now the ledger has partitions without a gap.",
-    multiprocess_mode="livemin",
+QUEUE_OPERATIONS_MAX: Final = Gauge(
+    "loyalty_queue_operations_max",
+    "Operations of one chain that may be open in one worker. The bound to judge loyalty_queue_operations by.",
+    multiprocess_mode="livemax",
 )
+LANES: Final = Gauge(
+    "loyalty_lanes",
+    "Lanes, busy or free, of all workers. What the rate of loyalty_lane_busy_seconds_total is judged by.",
+    multiprocess_mode="livesum",
+)
+OPERATIONS: Final = Counter(
+    "loyalty_operations",
+    "Operations by chain, kind and outcome, without repeats of recorded ones. Throughput, refusals.",
+    ["chain", "kind", "outcome"],
+)
+REPLAYS: Final = Counter(
+    "loyalty_replays",
+    "Repeats of operations, answered from the ledger. Many: tills do not get their replies.",
+    ["chain", "kind"],
+)
+POINTS_ISSUED: Final = Counter(
+    "loyalty_points_issued",
+    "Points that members earned. As the ledger's own sum, also after kills; what the program costs.",
+    ["chain"],
+)
+POINTS_REDEEMED: Final = Counter(
+    "loyalty_points_redeemed",
+    "Points that members spent. As the ledger's own sum, also after kills; what the program pays out.",
+    ["chain"],
+)
+KEY_CONFLICTS: Final = Counter(
+    "loyalty_key_conflicts",
+    "Operations refused for the key of another payload. Finds the terminal (store/terminal) at fault.",
+    ["chain", "terminal"],
+)
+BATCH_RERUNS: Final = Counter(
+    "loyalty_batch_reruns",
+    "Batches run again, by cause: conflict, unknown, unavailable. Tells contention from outages.",
+    ["cause"],
+)
+
+
+class RecordedCounts(NamedTuple):
+    """What a batch adds to the ledger: operations by (kind, outcome), and points."""
+
+    chain: str
+    operations: dict[tuple[int, int], int]
+    issued_points: int
+    redeemed_points: int
+
+
+def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCounts:
+    """Count the rows of a batch."""
+    return RecordedCounts(
+        chain,
+        dict(Tally((operation.kind, operation.outcome) for operation in operations)),
+        sum(operation.earned_points for operation in operations),
+        sum(operation.redeemed_points for operation in operations),
+    )
 
 
 class BatcherMetrics:
     """The view of the queues and lanes."""
 
-    def set_lanes(self, lanes: int) -> None:
-        """Note how many lanes this process has."""
+    def set_bounds(self, lanes: int, queue_ops_max: int) -> None:
+        """Note how many lanes this process has, and how many calls of a chain it takes on."""
         LANES.set(lanes)
+        QUEUE_OPERATIONS_MAX.set(queue_ops_max)
 
     def count_queued(self, change: int) -> None:
         """Note that so many calls more, or fewer, are open."""
@@ -95,28 +145,62 @@ class LedgerMetrics:
     """The view of outcomes and reruns."""
 
     def __init__(self) -> None:
-        self._operations = {
-            (kind, outcome): OPERATIONS.labels(kind.name.lower(), outcome.name)
-            for kind, outcome in product(Kind, Outcome)
-        }
-        self._replays = {kind: REPLAYS.labels(kind.name.lower()) for kind in Kind}
         self._reruns = {
             BatchConflict: BATCH_RERUNS.labels("conflict"),
             OutcomeUnknown: BATCH_RERUNS.labels("unknown"),
             StorageUnavailable: BATCH_RERUNS.labels("unavailable"),
         }
 
-    def count_replies(self, calls: Sequence[Call], replies: Sequence[Reply | None]) -> None:
-        """Count the replies of a batch; None stands for a call that nobody waited for."""
-        tally = Tally(
-            (call.command.kind, reply.outcome, reply.replayed)
-            for call, reply in zip(calls, replies, strict=True)
-            if reply
-        )
-        for (kind, outcome, replayed), count in tally.items():
-            counter = self._replays[kind] if replayed else self._operations[kind, outcome]
-            counter.inc(count)
+    def count_recorded(self, counts: RecordedCounts) -> None:
+        """Count the operations of a batch that is committed."""
+        chain = CHAINS.label(counts.chain)
+        for (kind, outcome), operations in counts.operations.items():
+            _operations_child(chain, Kind(kind), Outcome(outcome)).inc(operations)
+        _issued_child(chain).inc(counts.issued_points)
+        _redeemed_child(chain).inc(counts.redeemed_points)
+
+    def count_unrecorded(
+        self, chain_name: str, calls: Sequence[Call], replies: Sequence[Reply | None]
+    ) -> None:
+        """Count the replies of a batch that left no row; None stands for a call that nobody waited for."""
+        chain = CHAINS.label(chain_name)
+        pairs = [(call.command, reply) for call, reply in zip(calls, replies, strict=True) if reply]
+        tally = Tally((command.kind, reply.outcome, reply.replayed) for command, reply in pairs)
+        for (kind, outcome, is_replay), count in tally.items():
+            if is_replay:
+                _replays_child(chain, kind).inc(count)
+            elif not is_recorded(outcome):
+                _operations_child(chain, kind, outcome).inc(count)
+                if outcome is Outcome.IDEMPOTENCY_KEY_REUSED:
+                    _count_conflicts(chain, pairs)
 
     def count_rerun(self, failure: StorageFailure) -> None:
         """Count a batch that was not committed for this reason."""
         self._reruns[type(failure)].inc()
+
+
+def _count_conflicts(chain: str, pairs: Iterable[tuple[Command, Reply]]) -> None:
+    for command, reply in pairs:
+        if reply.outcome is Outcome.IDEMPOTENCY_KEY_REUSED:
+            terminal = TERMINALS.label(f"{command.store_id}/{command.terminal_id}")
+            KEY_CONFLICTS.labels(chain, terminal).inc()
+
+
+@cache
+def _operations_child(chain: str, kind: Kind, outcome: Outcome) -> Counter:
+    return OPERATIONS.labels(chain, kind.name.lower(), outcome.name)
+
+
+@cache
+def _replays_child(chain: str, kind: Kind) -> Counter:
+    return REPLAYS.labels(chain, kind.name.lower())
+
+
+@cache
+def _issued_child(chain: str) -> Counter:
+    return POINTS_ISSUED.labels(chain)
+
+
+@cache
+def _redeemed_child(chain: str) -> Counter:
+    return POINTS_REDEEMED.labels(chain)

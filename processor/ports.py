@@ -36,6 +36,10 @@ class LedgerTransaction(Protocol):
         """
         ...
 
+    async def confirm(self) -> None:
+        """Have the commit of a transaction that saves nothing make sure that what it read can't be lost."""
+        ...
+
 
 class LedgerStore(Protocol):
     """The ledger's storage."""

@@ -31,13 +31,13 @@ class Settlement:
         *,
         now_us: int,
         loop_seconds: float,
-        uncertain: Mapping[str, bytes],
+        uncertain: Mapping[str, Operation],
     ) -> None:
         """`loop_seconds` is the event loop's time, that of deadlines.
 
-        `uncertain` holds, by key, the responses of runs of this batch whose commit had an unknown outcome.
+        `uncertain` holds, by key, the operations of runs of this batch whose commit had an unknown outcome.
         """
-        self._chain = chain
+        self.chain = chain
         self._calls = calls
         self._encoder = encoder
         self._now_us = now_us
@@ -46,6 +46,8 @@ class Settlement:
         self._program = chain.program_at(now_us)
         self._earliest_us, self._latest_us = chain.window_us(now_us)
         self._changed: dict[int, Account] = {}
+        self._ours: dict[str, Operation] = {}
+        self._unclaimed: set[str] = set()
         self.operations: list[Operation] = []
         self.replies: list[Reply | None] = []
 
@@ -73,13 +75,24 @@ class Settlement:
             for member_id, account in self._changed.items()
         ]
 
+    @property
+    def effects(self) -> list[Operation]:
+        """What the batch has added to the ledger once it is committed, by this run or an uncertain one."""
+        return [*self._ours.values(), *self.operations]
+
     def settle(self, loaded: Loaded) -> None:
         """Settle every call; a defect met by one of them is that one's INTERNAL_ERROR."""
+        self._ours = {
+            key: operation
+            for key, operation in self._uncertain.items()
+            if key in loaded.recorded and loaded.recorded[key].response == operation.response
+        }
+        self._unclaimed = set(self._ours)
         for call in self._calls:
             try:
                 self.replies.append(self._settle_call(call, loaded))
             except Exception as defect:  # noqa: BLE001 - one call's defect is not its neighbours'
-                request_id = report_defect("call not decided", defect, chain_id=self._chain.chain_id)
+                request_id = report_defect("call not decided", defect, chain_id=self.chain.chain_id)
                 self.replies.append(self._refuse(Outcome.INTERNAL_ERROR, request_id=request_id))
 
     def _settle_call(self, call: Call, loaded: Loaded) -> Reply | None:
@@ -105,7 +118,8 @@ class Settlement:
         differing = differing_fields(recorded.fingerprint, payload)
         if differing:
             return self._refuse(Outcome.IDEMPOTENCY_KEY_REUSED, differing_fields=",".join(differing))
-        was_ours = self._uncertain.get(command.idempotency_key) == recorded.response
+        was_ours = command.idempotency_key in self._unclaimed
+        self._unclaimed.discard(command.idempotency_key)
         return Reply(recorded.outcome, recorded.response, replayed=not was_ours)
 
     def _record(self, command: Command, payload: bytes, account: Account, loaded: Loaded) -> Reply:
@@ -114,7 +128,7 @@ class Settlement:
             command,
             account,
             decision,
-            chain_id=self._chain.chain_id,
+            chain_id=self.chain.chain_id,
             payload_fingerprint=payload,
             program_version=self._program.version,
             recorded_at_us=self._now_us,

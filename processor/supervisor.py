@@ -8,6 +8,8 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -19,17 +21,27 @@ from prometheus_client.registry import Collector
 
 from processor import failpoints
 from processor.config import ConfigError, Settings
-from processor.fleet import Fleet
+from processor.fleet import Fleet, Reload
 from processor.http import HttpServer
 from processor.log import configure_log
+from processor.place import Worker
 
 WORKER_COMMAND: Final = (sys.executable, "-m", "processor.worker")
+
+# The sockets are bound and the places of the fleet made before the first worker starts.
+_NEED_A_RESTART: Final = ("http_host", "http_port", "workers", "stop_seconds")
+_FIXED: Final = ("host", "port", *_NEED_A_RESTART)
 
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if a port can't be had."""
+def serve(
+    settings: Settings, reload: Reload | None = None, worker_command: Sequence[str] = WORKER_COMMAND
+) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if a port can't be had.
+
+    At SIGHUP the workers are replaced, with the settings that `reload` gives then.
+    """
     configure_log(settings.log_level, settings.log_format)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))  # only to refuse nonsense before a worker does
     with (
@@ -37,7 +49,8 @@ def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) ->
         TemporaryDirectory(prefix="loyalty-metrics-", ignore_cleanup_errors=True) as metrics_dir,
     ):
         host, port, *_ = reserved.getsockname()
-        settings = settings.model_copy(update={"host": host, "port": port})
+        fixed = {"host": host, "port": port}
+        settings = settings.model_copy(update=fixed)
         fleet = Fleet(settings, metrics_dir, worker_command)
         with _http_server(settings, fleet, metrics_dir) as http:
             where = {
@@ -45,7 +58,20 @@ def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) ->
                 "http": _format_address(settings.http_host, http.port),
             }
             log.info("starting", workers=settings.workers, **where)
-            return asyncio.run(fleet.run(where))
+            return asyncio.run(fleet.run(where, partial(_reloaded, settings, reload)))
+
+
+def _reloaded(settings: Settings, reload: Reload | None) -> Settings:
+    """The settings as they are now, but for those that the supervisor itself stands on."""
+    if reload is None:
+        return settings
+    fresh = reload()
+    kept = {name: getattr(settings, name) for name in _FIXED}
+    configure_log(fresh.log_level, fresh.log_format)
+    changed = [name for name in _NEED_A_RESTART if getattr(fresh, name) != getattr(settings, name)]
+    if changed:
+        log.warning("settings not changed, they need a restart", settings=changed)
+    return fresh.model_copy(update=kept)
 
 
 def _reserve_address(settings: Settings) -> socket.socket:
@@ -75,7 +101,7 @@ def _bound_socket(family: int, address: tuple[Any, ...], option: int) -> socket.
 def _http_server(settings: Settings, fleet: Fleet, metrics_dir: str) -> HttpServer:
     registry = CollectorRegistry()
     registry.register(MultiProcessCollector(None, metrics_dir))  # type: ignore[no-untyped-call]
-    registry.register(FleetMetrics(fleet))
+    registry.register(FleetMetrics(fleet.workers))
     try:
         return HttpServer(settings.http_host, settings.http_port, registry, fleet.health)
     except OSError as error:
@@ -97,15 +123,36 @@ def _format_address(host: str, port: int) -> str:
 class FleetMetrics(Collector):
     """What the supervisor itself has to tell."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
 
     def collect(self) -> Iterable[Metric]:
-        """Read it off the fleet."""
-        restarts = CounterMetricFamily("loyalty_worker_restarts", "Restarts of workers.", labels=["worker"])
-        for worker in self._fleet.workers:
+        """Read it off the workers."""
+        yield self._restarts()
+        build = GaugeMetricFamily(
+            "loyalty_build_info",
+            "1, with the version as its label. Which version serves.",
+            labels=["version"],
+        )
+        build.add_metric([version("loyalty-processor")], 1)
+        yield build
+        yield GaugeMetricFamily(
+            "loyalty_workers",
+            "Workers that should serve. Absent: there is no server to scrape.",
+            len(self._workers),
+        )
+        yield GaugeMetricFamily(
+            "loyalty_workers_serving",
+            "Workers that serve. Fewer than loyalty_workers: some can't start, or have no PostgreSQL.",
+            sum(worker.state == "serving" for worker in self._workers),
+        )
+
+    def _restarts(self) -> Metric:
+        restarts = CounterMetricFamily(
+            "loyalty_worker_restarts",
+            "Restarts of a worker after a death. More than a few: the log says what it dies of.",
+            labels=["worker"],
+        )
+        for worker in self._workers:
             restarts.add_metric([str(worker.index)], worker.restarts)
-        yield restarts
-        serving = sum(worker.state == "serving" for worker in self._fleet.workers)
-        yield GaugeMetricFamily("loyalty_workers", "Workers that should serve.", len(self._fleet.workers))
-        yield GaugeMetricFamily("loyalty_workers_serving", "Workers that serve.", serving)
+        return restarts

@@ -19,8 +19,8 @@ METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 log = structlog.get_logger()
 
-# What a worker does until SIGTERM: it reports its states and returns the exit status.
-Life = Callable[[Settings, Callable[[State], None]], Coroutine[Any, Any, int]]
+# What the worker of some index does until SIGTERM: it reports its states and returns the exit status.
+Life = Callable[[Settings, Callable[[State], None], int], Coroutine[Any, Any, int]]
 
 
 def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
@@ -31,7 +31,7 @@ def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
     _name_metrics_after(index)
     link = SupervisorLink(fd, settings.stop_seconds)
     link.report("starting")
-    status = uvloop.run(load_life()(settings, link.report))
+    status = uvloop.run(load_life()(settings, link.report, index))
     if link.is_orphan:
         shutil.rmtree(os.environ[METRICS_VARIABLE], ignore_errors=True)
     return status
@@ -46,7 +46,7 @@ def _name_metrics_after(index: int) -> None:
 
 
 def _load_app() -> Life:
-    from processor.app import run
+    from processor.app.life import run
 
     return run
 

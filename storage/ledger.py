@@ -1,7 +1,7 @@
 """The hot path's storage: one transaction a batch, a handful of statements, none of them per row."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from time import perf_counter, time_ns
@@ -21,6 +21,7 @@ from storage.queries import load_queries
 
 _SQL: Final = load_queries("ledger")
 _HOME_MOVED: Final = "LP001"
+_CANCEL_SECONDS: Final = 1.0
 _OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
 
 
@@ -44,6 +45,9 @@ class PostgresLedger:
             home = await self._begin(connection, chain_id, occurred_at_us)
             try:
                 yield PostgresTransaction(connection, chain_id, self._partitions, home, locking=locking)
+            except CONNECTION_ERRORS:
+                connection.terminate()
+                raise
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -62,7 +66,9 @@ class PostgresLedger:
         except DATABASE_ERRORS as error:
             raise translate(error) from error
         finally:
-            await self._pool.release(connection)
+            # On a server that has stopped answering, a statement that timed out can't be cancelled either.
+            with suppress(TimeoutError):
+                await self._pool.release(connection, timeout=_CANCEL_SECONDS)
 
     async def _begin(
         self, connection: PoolConnectionProxy, chain_id: int, times_us: Sequence[int]
@@ -143,6 +149,10 @@ class PostgresTransaction:
         """As `LedgerTransaction.save`."""
         await self._update(sorted(changes))
         await self._append(operations)
+
+    async def confirm(self) -> None:
+        """As `LedgerTransaction.confirm`."""
+        await self._connection.execute(_SQL["confirm"])
 
     async def _update(self, changes: Sequence[AccountChange]) -> None:
         columns = zip(*changes, strict=True)

@@ -37,6 +37,10 @@ class OpenStorage:
         idle = self.pool.get_idle_size()
         return ConnectionCounts(self.pool.get_size() - idle, idle)
 
+    async def renew(self) -> None:
+        """Have every connection replaced before its next use: the primary may be another server now."""
+        await self.pool.expire_connections()
+
     async def close(self) -> None:
         """Close the connections; those still in use after a moment are cut."""
         try:

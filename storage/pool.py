@@ -1,12 +1,12 @@
 """Connections to PostgreSQL: the pool of the service, and single ones of the operator."""
 
-from typing import Final
+from typing import Any, Final, cast
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
+from storage.primary import connect_to_primary
 
 SERVICE_ROLE: Final = "loyalty_service"
 # PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
@@ -39,8 +39,8 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
             max_inactive_connection_lifetime=0,
             command_timeout=statement_timeout_seconds + 1,
             timeout=5,
-            target_session_attrs=SessionAttribute.read_write,
             server_settings=settings,
+            connect=cast("Any", connect_to_primary),  # its type spells out each of the options
             init=_enter_service,
             reset=_keep_session,
         )
@@ -48,14 +48,11 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
         raise StorageUnavailable(describe(error)) from error
 
 
-async def connect(dsn: str) -> asyncpg.Connection:
+async def connect(dsn: str, *, timeout_seconds: float = 10) -> asyncpg.Connection:
     """Open one connection as the login that `dsn` names, which owns the tables. Raises StorageUnavailable."""
     try:
-        connection: asyncpg.Connection = await asyncpg.connect(
-            dsn,
-            timeout=10,
-            target_session_attrs=SessionAttribute.read_write,
-            server_settings={"timezone": "UTC"},
+        connection = await connect_to_primary(
+            dsn, timeout=timeout_seconds, server_settings={"timezone": "UTC"}
         )
     except DATABASE_ERRORS as error:
         raise StorageUnavailable(describe(error)) from error

@@ -24,7 +24,7 @@ class Probe:
         """Ask once. Raises StorageUnavailable if the answer is no, or late."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._ask()
+                await self._ask(timeout_seconds)
         except DATABASE_ERRORS as error:
             self.close()
             raise StorageUnavailable(describe(error)) from error
@@ -32,11 +32,11 @@ class Probe:
             self.close()
             raise
 
-    async def _ask(self) -> None:
+    async def _ask(self, timeout_seconds: float) -> None:
         if self._connection is None:
-            self._connection = await connect(self._dsn)
-        if await self._connection.fetchval(_SQL["is_standby"]):
-            raise StorageUnavailable("the server is a standby now")
+            self._connection = await connect(self._dsn, timeout_seconds=timeout_seconds)
+        if await self._connection.fetchval(_SQL["is_read_only"]):
+            raise StorageUnavailable("the server takes no writes now")
 
     def close(self) -> None:
         """Drop the connection; the next question opens another."""

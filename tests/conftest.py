@@ -24,6 +24,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="use this PostgreSQL (15 or newer, with a login that may create databases and roles)"
         " instead of the embedded one",
     )
+    parser.addoption(
+        "--model-operations",
+        type=int,
+        default=2_000,
+        metavar="N",
+        help="operations that the model test generates and predicts, at least (default: 2,000)",
+    )
+    parser.addoption(
+        "--crash-rounds",
+        type=int,
+        default=20,
+        metavar="N",
+        help="rounds in which a worker, the server or PostgreSQL is killed under load (default: 20)",
+    )
+    parser.addoption(
+        "--restart-rounds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="rounds in which every worker and then the whole server is restarted under load (default: 3)",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -25,10 +25,10 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
             yield postgres
 
 
-def loaded_chain(dsn: str) -> Chain:
+async def loaded_chain(dsn: str) -> Chain:
     """A chain with the members that `Load` sends calls for."""
-    chain = run(new_chain(dsn))
-    run(chain.add_members(MEMBERS, {f"card-{member_id}": member_id for member_id in MEMBERS}))
+    chain = await new_chain(dsn)
+    await chain.add_members(MEMBERS, {f"card-{member_id}": member_id for member_id in MEMBERS})
     return chain
 
 

@@ -10,10 +10,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psutil
 
@@ -28,6 +28,8 @@ DEFAULTS: Final = {
     "drain_seconds": 0,
     "directory_refresh_seconds": 0.1,
 }
+
+T = TypeVar("T")
 
 
 class Server:
@@ -73,6 +75,13 @@ class Server:
         """Process ids of the workers that serve."""
         return [worker["pid"] for worker in self.health()["workers"] if worker["state"] == "serving"]
 
+    def kill_workers(self) -> None:
+        """End every worker, whatever its state, as a crash would."""
+        pids = [worker["pid"] for worker in self.health()["workers"]]
+        for pid in filter(None, pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def connections(self) -> dict[int, int]:
         """How many connections each worker has accepted and not closed, by process id."""
         port = int(self.address.rpartition(":")[2])
@@ -115,6 +124,7 @@ def started(dsn: str, *, failpoints: str = "", **settings: object) -> Iterator[S
     if failpoints:
         environment["LOYALTY_FAILPOINTS"] = failpoints
     with tempfile.TemporaryDirectory(prefix="loyalty-server-") as directory:
+        environment["TMPDIR"] = directory  # what a killed server leaves behind
         log = Path(directory) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=output)
@@ -144,3 +154,13 @@ async def eventually_true(condition: Callable[[], Awaitable[bool]], timeout_seco
             if await condition():
                 return
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def in_thread(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave something that blocks while the event loop goes on."""
+    entered = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield entered
+    finally:
+        await asyncio.to_thread(manager.__exit__, None, None, None)

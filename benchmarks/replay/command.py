@@ -17,13 +17,29 @@ from benchmarks.replay.fleet import Load, Sent, send_receipts
 from benchmarks.replay.receipts import Receipts, ReceiptsError, load_receipts, slice_receipts
 from benchmarks.replay.recompute import recompute
 from benchmarks.replay.report import Report, make_report, print_report
-from benchmarks.replay.service import Endpoint, enrol, own_service, verify
+from benchmarks.replay.service import Endpoint, enrol, own_service
 from benchmarks.replay.tills import ReplayError
+from benchmarks.service import verify
+from processor.cli.errors import CommandError
+from processor.config import ConfigError
+from processor.domain.failures import StorageFailure
+from storage.embedded import EmbeddedPostgresError
+from storage.owner import SchemaMissingError
 
 # Of one process: how many sends are under way, and how many receipts each holds.
 _LANES: Final = {Mode.UNARY: 64, Mode.BATCH: 4, Mode.STREAM: 8}
 _BATCH_OPS: Final = {Mode.UNARY: 1, Mode.BATCH: 200, Mode.STREAM: 100}
 _errors: Final = Console(stderr=True, highlight=False)
+
+_FAILURES: Final = (
+    CommandError,
+    ConfigError,
+    EmbeddedPostgresError,
+    ReceiptsError,
+    ReplayError,
+    SchemaMissingError,
+    StorageFailure,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -126,6 +142,6 @@ def main() -> None:
     """Run the command; what goes wrong is told in one line."""
     try:
         app(prog_name="make replay ARGS=")
-    except (ReplayError, ReceiptsError) as error:
+    except _FAILURES as error:
         _errors.print(f"replay: {error}", markup=False, soft_wrap=True)
         raise SystemExit(2) from None

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from processor.domain.api_key import parse_api_key, secret_matches
-from processor.domain.chain import ApiKey
+from processor.domain.chain import ApiKey, Chain
 from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import Refused
@@ -20,6 +20,10 @@ class KeyDirectory(Protocol):
 
     def key(self, key_id: str) -> ApiKey | None:
         """The key, unless it is unknown or revoked."""
+        ...
+
+    def chain(self, chain_id: int) -> Chain:
+        """The chain of a key; KeyError if there is none."""
         ...
 
     async def refresh(self) -> None:
@@ -44,6 +48,10 @@ class Authenticator:
         if known and self._directory.key(known.key_id) is known:
             return known.chain_id
         return await self._verify(header)
+
+    def chain_name(self, chain_id: int) -> str:
+        """The name of a chain that a key was found for."""
+        return self._directory.chain(chain_id).name
 
     async def _verify(self, header: str) -> int:
         parsed = parse_api_key(header[len(_SCHEME) :].strip())

@@ -42,6 +42,12 @@ class Admission:
         """The chain of the caller. Raises Refused."""
         return await self._authenticator.chain_id(context.invocation_metadata() or ())
 
+    async def admit(self, context: Context, call: CallMetrics) -> int:
+        """The same, noted in the call's metrics."""
+        chain_id = await self.chain_id(context)
+        call.chain = self._authenticator.chain_name(chain_id)
+        return chain_id
+
     def check(self, data: bytes) -> None:
         """Raises Refused."""
         check_size(data, self._message_bytes_max)
@@ -98,15 +104,15 @@ def _handler(
 
 
 def _unary_handler(method: UnaryMethod, admission: Admission, metrics: MethodMetrics) -> Any:
-    async def reply_to(data: bytes, context: Context) -> Reply:
-        chain_id = await admission.chain_id(context)
+    async def reply_to(data: bytes, context: Context, call: CallMetrics) -> Reply:
+        chain_id = await admission.admit(context, call)
         admission.check(data)
         return await method(chain_id, data, _deadline(context))
 
     async def handle(data: bytes, context: Context) -> bytes:
         with metrics.call() as call:
             metrics.received.inc()
-            reply = await _or_refusal(reply_to(data, context), metrics.method)
+            reply = await _or_refusal(reply_to(data, context, call), metrics.method)
             if reply.outcome is not Outcome.APPLIED:
                 await _abort(context, call, reply)
             if reply.replayed:
@@ -119,13 +125,13 @@ def _unary_handler(method: UnaryMethod, admission: Admission, metrics: MethodMet
 
 
 def _stream_handler(method: StreamMethod, admission: Admission, metrics: MethodMetrics) -> Any:
-    async def exchange(context: Context) -> None:
-        chain_id = await admission.chain_id(context)
+    async def exchange(context: Context, call: CallMetrics) -> None:
+        chain_id = await admission.admit(context, call)
         await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
 
     async def handle(_requests: object, context: Context) -> None:
         with metrics.call() as call:
-            refusal = await _or_refusal(exchange(context), metrics.method)
+            refusal = await _or_refusal(exchange(context, call), metrics.method)
             if refusal:
                 await _abort(context, call, refusal)
             call.code = grpc.StatusCode.OK

@@ -1,2 +1,3 @@
--- name: is_standby
-SELECT pg_is_in_recovery()
+-- name: is_read_only
+-- True on a standby, and on a primary that has been fenced off.
+SELECT current_setting('transaction_read_only')::boolean

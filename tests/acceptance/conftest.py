@@ -15,16 +15,6 @@ from tests.server import Server, serving
 MEMBERS: Final = range(1, 1_001)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--model-operations",
-        type=int,
-        default=2_000,
-        metavar="N",
-        help="operations that the model test generates and predicts, at least (default: 2,000)",
-    )
-
-
 @pytest.fixture(scope="session")
 def server_dsn(postgres: Postgres) -> Iterator[str]:
     """The database of `server`."""

@@ -15,8 +15,9 @@ from tests.chains import Chain
 from tests.client import Till
 from tests.crash import frozen, loaded_chain, own_postgres
 from tests.load import Load
+from tests.postgres import run
 from tests.requests import accrue
-from tests.server import Server, eventually_true, serving
+from tests.server import Server, eventually_true, in_thread, serving
 
 OUTAGE_SECONDS: Final = 10
 DEADLINE_SECONDS: Final = 2
@@ -31,7 +32,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def chain(postgres: EmbeddedPostgres) -> Chain:
-    return loaded_chain(postgres.dsn())
+    return run(loaded_chain(postgres.dsn()))
 
 
 @pytest.fixture
@@ -43,8 +44,10 @@ def server(postgres: EmbeddedPostgres, chain: Chain) -> Iterator[Server]:
 @contextmanager
 def stopped(postgres: EmbeddedPostgres) -> Iterator[None]:
     postgres.stop()
-    yield
-    postgres.start()
+    try:
+        yield
+    finally:
+        postgres.start()
 
 
 @pytest.mark.parametrize("away", [stopped, frozen])
@@ -57,15 +60,11 @@ async def test_an_outage_of_ten_seconds_is_told_survived_and_loses_nothing(
     load = Load(chain, server.address)
     await load.progress(200)
     await eventually_true(lambda: is_told(server, serving=True))
-    outage = away(postgres)
-    await asyncio.to_thread(outage.__enter__)
-    try:
+    async with in_thread(away(postgres)):
         until = time.monotonic() + OUTAGE_SECONDS
         await eventually_true(lambda: is_told(server, serving=False))
         while time.monotonic() < until:
             await assert_unavailable_within_deadline(server, chain)
-    finally:
-        await asyncio.to_thread(outage.__exit__, None, None, None)
     await eventually_true(lambda: is_told(server, serving=True))
     await load.progress(200)
     await load.finish()

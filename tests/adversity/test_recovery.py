@@ -62,8 +62,8 @@ def postgres(tmp_path: Path, backup: Backup) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def chain(postgres: EmbeddedPostgres) -> Chain:
-    return loaded_chain(postgres.dsn())
+async def chain(postgres: EmbeddedPostgres) -> Chain:
+    return await loaded_chain(postgres.dsn())
 
 
 async def test_a_lost_server_is_recovered_to_a_point_in_time(

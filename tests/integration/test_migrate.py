@@ -150,5 +150,5 @@ async def test_functions_look_at_temporary_tables_last(database: str) -> None:
         "SELECT proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
     await connection.close()
-    assert len(settings) == 2
+    assert len(settings) == 5
     assert all("search_path=public, pg_temp" in row["proconfig"] for row in settings)

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from processor.app import _until_told_or_broken
+from processor.app.life import _until_told_or_broken
 from tests.postgres import Server
 from tests.service import Service, launched, wait_until
 

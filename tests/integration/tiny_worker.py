@@ -25,7 +25,7 @@ def load_life() -> worker.Life:
     return live
 
 
-async def live(_settings: Settings, report: Callable[[State], None]) -> int:
+async def live(_settings: Settings, report: Callable[[State], None], _index: int) -> int:
     from prometheus_client import Counter, Gauge
 
     counter = Counter("tiny_signals", "Signals received.", ["kind"]).labels("usr1")
@@ -48,7 +48,7 @@ async def live(_settings: Settings, report: Callable[[State], None]) -> int:
 
 def supervise() -> int:
     try:
-        return supervisor.serve(load_settings(), (sys.executable, __file__))
+        return supervisor.serve(load_settings(), worker_command=(sys.executable, __file__))
     except ConfigError as error:
         print(*error.lines, sep="\n", file=sys.stderr)  # noqa: T201
         return 2

@@ -15,7 +15,7 @@ from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, R
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from processor.domain.account import Account
 from processor.domain.api_key import format_api_key, hash_secret
-from processor.domain.chain import ApiKey
+from processor.domain.chain import ApiKey, Chain
 from processor.domain.command import Command
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
@@ -131,6 +131,9 @@ class Keys:
 
     def key(self, key_id: str) -> ApiKey | None:
         return self.known.get(key_id)
+
+    def chain(self, chain_id: int) -> Chain:
+        return Chain(chain_id, f"chain-{chain_id}", 86_400, 600, ())
 
     async def refresh(self) -> None:
         self.refreshes += 1

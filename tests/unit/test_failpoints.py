@@ -73,6 +73,6 @@ def test_pause_waits_once_until_its_file_is_gone(tmp_path: Path) -> None:
         while not (file.exists() and file.read_text()):
             assert process.poll() is None
             time.sleep(0.01)
-        assert file.read_text() == "after_commit\n"
+        assert file.read_text() == f"after_commit {process.pid}\n"
         file.unlink()
         assert process.communicate()[0] == "on\n"

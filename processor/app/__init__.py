@@ -1,0 +1,1 @@
+"""The composition root: what a worker is made of, and how it lives."""

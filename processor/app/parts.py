@@ -1,0 +1,87 @@
+"""A worker's parts, put together."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from processor.batcher import Batcher
+from processor.commit_journal import CommitJournal
+from processor.config import Settings
+from processor.ledger import Ledger
+from processor.metrics import COMMIT_SECONDS, BatcherMetrics, LedgerMetrics
+from processor.rpc.encoder import ProtobufEncoder
+from processor.rpc.server import RpcServer, Tls, start_server
+from processor.supervisor_link import State
+from processor.worker import METRICS_VARIABLE
+from storage.ledger import PostgresLedger
+from storage.opened import OpenStorage
+from storage.reads import PostgresReader
+
+# For reads, the directory and the partitions, so that none of them waits for the lanes.
+CONNECTIONS_BESIDE_LANES: Final = 4
+
+Report = Callable[[State], None]
+
+
+class Worker(NamedTuple):
+    """What every part of a worker is made from; `place` is its index in the fleet."""
+
+    place: int
+    settings: Settings
+    report: Report
+    storage: OpenStorage
+
+
+def open_journal(worker: Worker) -> CommitJournal:
+    """The journal of the worker's place in the fleet, with what the one before it left."""
+    directory = os.environ.get(METRICS_VARIABLE)
+    file = Path(directory) / f"uncounted-{worker.place}.journal" if directory else None
+    return CommitJournal(file, worker.settings.lanes)
+
+
+def make_batcher(worker: Worker, metrics: LedgerMetrics, journal: CommitJournal) -> Batcher:
+    """The batcher over the ledger over PostgreSQL."""
+    settings, storage = worker.settings, worker.storage
+    ledger = Ledger(
+        PostgresLedger(storage.pool, storage.partitions, COMMIT_SECONDS.observe),
+        storage.directory,
+        ProtobufEncoder(),
+        metrics,
+        journal,
+        retry_seconds=settings.retry_seconds,
+    )
+    return Batcher(
+        ledger,
+        BatcherMetrics(),
+        lanes=settings.lanes,
+        batch_ops_max=settings.batch_ops_max,
+        queue_ops_max=settings.queue_ops_max,
+    )
+
+
+async def start_rpc(worker: Worker, batcher: Batcher) -> RpcServer:
+    """The gRPC server, listening."""
+    settings, storage = worker.settings, worker.storage
+    return await start_server(
+        host=settings.host,
+        port=settings.port,
+        batcher=batcher,
+        reader=PostgresReader(storage.pool),
+        directory=storage.directory,
+        message_bytes_max=settings.message_bytes_max,
+        connection_age_seconds_max=settings.connection_age_seconds_max,
+        connection_age_grace_seconds=settings.connection_age_grace_seconds,
+        tls=_tls(settings),
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    client_ca = settings.tls_client_ca_file
+    return Tls(
+        settings.tls_cert_file.read_bytes(),
+        settings.tls_key_file.read_bytes(),
+        client_ca.read_bytes() if client_ca else None,
+    )

@@ -1,0 +1,93 @@
+"""What a worker looks after for ever, beside its calls."""
+
+import asyncio
+from typing import Final, NoReturn
+
+import structlog
+
+from processor.app.parts import Worker
+from processor.commit_journal import CommitJournal
+from processor.domain.failures import StorageFailure, StorageUnavailable
+from processor.gauges import (
+    DATABASE_UP,
+    PARTITION_RUNWAY_SECONDS,
+    POOL_CONNECTIONS,
+    ProcessGauges,
+    show_outstanding,
+    show_standbys,
+    show_tables,
+)
+from processor.metrics import LedgerMetrics
+from processor.rpc.server import RpcServer
+from storage.measures import measure
+from storage.probe import Probe
+from storage.reads import PostgresReader
+
+_PROBE_INTERVAL_SECONDS: Final = 1.0
+_PROBE_TIMEOUT_SECONDS: Final = 3.0
+
+log = structlog.get_logger()
+
+
+async def watch_health(worker: Worker, server: RpcServer) -> NoReturn:
+    """Tell balancers and the supervisor whether PostgreSQL can be written to."""
+    probe = Probe(worker.settings.dsn.get_secret_value())
+    is_serving = False
+    try:
+        while True:
+            reason = await _why_unavailable(probe)
+            if is_serving and reason:
+                log.warning("PostgreSQL is not available", reason=reason)
+            if reason:
+                await worker.storage.renew()
+            is_serving = not reason
+            DATABASE_UP.set(is_serving)
+            await server.set_serving(is_serving)
+            worker.report("serving" if is_serving else "not_serving")
+            await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+    finally:
+        probe.close()
+
+
+async def _why_unavailable(probe: Probe) -> str:
+    try:
+        await probe.check(_PROBE_TIMEOUT_SECONDS)
+    except StorageUnavailable as failure:
+        return str(failure)
+    return ""
+
+
+async def show_worker(worker: Worker) -> NoReturn:
+    """Keep the gauges of this process."""
+    process = ProcessGauges(worker.place)
+    used, idle = POOL_CONNECTIONS.labels("used"), POOL_CONNECTIONS.labels("idle")
+    while True:
+        connections = worker.storage.count_connections()
+        used.set(connections.used)
+        idle.set(connections.idle)
+        PARTITION_RUNWAY_SECONDS.set(worker.storage.partitions.runway_seconds())
+        process.show()
+        await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+
+
+async def show_database(worker: Worker) -> NoReturn:
+    """Keep the gauges of the database; one worker does it for all."""
+    while True:
+        try:
+            measures = await measure(worker.storage.pool)
+        except StorageFailure as failure:
+            log.warning("the database can't be measured", error=str(failure))
+        else:
+            show_outstanding(measures.outstanding_points)
+            show_tables(measures.tables)
+            show_standbys(measures.standbys, measures.sync_standbys_wanted)
+        await asyncio.sleep(worker.settings.measure_seconds)
+
+
+async def count_left_behind(worker: Worker, journal: CommitJournal, metrics: LedgerMetrics) -> None:
+    """Count the batches that the process before this one was killed over, if they were committed."""
+    reader = PostgresReader(worker.storage.pool)
+    for note in journal.left_behind:
+        recorded = await reader.recorded(note.chain_id, note.idempotency_key)
+        if recorded and recorded.response == note.response:
+            metrics.count_recorded(note.counts)

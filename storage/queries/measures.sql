@@ -1,0 +1,24 @@
+-- name: outstanding_points
+SELECT
+    chain,
+    points
+FROM outstanding_points();
+
+-- name: table_sizes
+SELECT
+    relation,
+    partitions,
+    table_bytes,
+    index_bytes,
+    dead_rows
+FROM table_sizes();
+
+-- name: standbys
+SELECT
+    name,
+    replay_lag_seconds,
+    is_sync
+FROM standbys();
+
+-- name: sync_standbys_wanted
+SELECT sync_standbys_wanted();

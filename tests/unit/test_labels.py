@@ -1,0 +1,30 @@
+"""The guard against labels without bound."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from processor import metrics
+from processor.labels import CHAINS, CHAINS_MAX, OTHER, TERMINALS, TERMINALS_MAX, BoundedLabels
+from processor.metrics import LedgerMetrics, RecordedCounts
+
+
+def test_values_beyond_the_bound_share_one_label() -> None:
+    labels = BoundedLabels(2)
+    found = [labels.label(value) for value in ("a", "b", "c", "a", "d", "b")]
+    assert found == ["a", "b", OTHER, "a", OTHER, "b"]
+
+
+def test_chains_and_terminals_are_bounded() -> None:
+    assert (CHAINS.limit, TERMINALS.limit) == (CHAINS_MAX, TERMINALS_MAX) == (50, 100)
+
+
+def test_from_the_51st_on_chains_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHAINS", BoundedLabels(CHAINS_MAX))
+    counted = LedgerMetrics()
+    for number in range(1, 54):
+        counted.count_recorded(RecordedCounts(f"guarded-{number}", {}, issued_points=7, redeemed_points=0))
+
+    def issued(chain: str) -> float | None:
+        return REGISTRY.get_sample_value("loyalty_points_issued_total", {"chain": chain})
+
+    assert [issued("guarded-50"), issued("guarded-51"), issued(OTHER)] == [7, None, 21]
