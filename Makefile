@@ -12,7 +12,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench replay fmt protos docs lock clean lint \
+.PHONY: help run test bench replay drill fmt protos docs lock clean lint \
         lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository
 
 help: ## Show this list
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this m
 
 replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
 	@$(PY) -m benchmarks.replay $(ARGS)
+
+drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a point in time, and prove the result
+	@$(PY) -m pytest -q -s tests/adversity/test_recovery.py
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)

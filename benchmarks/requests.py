@@ -7,7 +7,7 @@ from itertools import count
 
 from benchmarks.members import Members
 from benchmarks.receipts import draw_receipt
-from loyalty.v1.transaction_service_pb2 import AccrueRequest, RedeemRequest
+from loyalty.v1.transaction_service_pb2 import AccrueRequest, OperationRequest, RedeemRequest
 
 _STORES = 400
 _TERMINALS = 20
@@ -45,3 +45,16 @@ class Requests:
         request.terminal_id = f"till-{self._random.randrange(_TERMINALS)}"
         receipt = draw_receipt(self._random, f"receipt-{number}", with_lines=self._with_lines)
         request.receipt.CopyFrom(receipt)
+
+
+def idempotency_key(request: OperationRequest) -> str:
+    """The key of whatever kind of operation this is."""
+    key: str = getattr(request, kind(request)).idempotency_key
+    return key
+
+
+def kind(request: OperationRequest) -> str:
+    """The name of the field that is set: accrue, redeem or checkout."""
+    name = request.WhichOneof("request")
+    assert name
+    return name

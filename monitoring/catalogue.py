@@ -10,8 +10,8 @@ from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from processor import gauges, metrics
-from processor.fleet import Worker
 from processor.labels import CHAINS_MAX, TERMINALS_MAX
+from processor.place import Worker
 from processor.rpc import metrics as rpc_metrics
 from processor.supervisor import FleetMetrics
 

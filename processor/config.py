@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
+from urllib.parse import parse_qs, urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError
@@ -36,8 +37,15 @@ class EffectiveValue(NamedTuple):
 
 
 def _check_dsn(dsn: SecretStr) -> SecretStr:
-    if not re.match(r"postgres(ql)?://", dsn.get_secret_value()):
+    """Raises ValueError for what no server can be named by, such as a password with a bare `?` or `#`."""
+    text = dsn.get_secret_value()
+    url = urlsplit(text)
+    hosts = url.netloc.rpartition("@")[2].split(",")
+    ports = [urlsplit(f"//{host}").port for host in hosts]  # to read a port is to check it
+    is_complete = len(ports) == 1 or all(hosts)
+    if not re.match(r"postgres(ql)?://", text) or not is_complete:
         raise ValueError
+    parse_qs(url.query, strict_parsing=bool(url.query))
     return dsn
 
 
@@ -134,14 +142,15 @@ class Settings(BaseSettings):
         return "environment" if name in self.model_fields_set else "default"
 
 
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(env_file: Path | None = None, /, **overrides: Any) -> Settings:
     """Read the environment; `overrides` (the flags) win, those that are None count as not given.
 
-    Raises ConfigError with every problem found.
+    `env_file` has lines like LOYALTY_LANES=4; variables of the environment win over it. Raises ConfigError
+    with every problem found.
     """
     flags = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**flags)
+        settings = Settings(_env_file=env_file, **flags)
     except ValidationError as error:
         raise ConfigError([_problem(detail, flags) for detail in error.errors()]) from None
     if contradictions := list(_contradictions(settings)):
@@ -162,7 +171,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 def mask_dsn(dsn: str) -> str:
     """Hide the passwords of a DSN, be it a URL (with any number of hosts) or `key=value` pairs."""
-    dsn = re.sub(r"(?<=://)([^:@/?]*):[^?]*@", rf"\1:{HIDDEN}@", dsn)
+    dsn = re.sub(r"(?<=://)([^:@/?]*):(?!\d+[,/?]).*@", rf"\1:{HIDDEN}@", dsn)
     return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", rf"\1{HIDDEN}", dsn, flags=re.IGNORECASE)
 
 

@@ -1,48 +1,29 @@
-"""The workers as the supervisor sees them: each place in the fleet has a keeper that fills it anew."""
+"""The fleet of workers: each place in it has a keeper that fills it anew, and all can be replaced in turn."""
 
 import asyncio
 import json
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
-from processor.config import Settings, as_environment
+from processor.config import ConfigError, Settings, as_environment
+from processor.place import Backoff, Worker
 from processor.supervisor_link import State
 from processor.worker import METRICS_VARIABLE
 
-_RESTART_SECONDS_FIRST: Final = 0.25
-_RESTART_SECONDS_MAX: Final = 5.0
-# A worker that lived this long did not die of what its predecessor died of.
-_SOUND_SECONDS: Final = 10.0
+_REPLACE_SECONDS_MAX: Final = 60.0
+_POLL_SECONDS: Final = 0.05
 
 log = structlog.get_logger()
 
-
-class Worker:
-    """One place in the fleet: the process that fills it now, and what it last reported."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.state: State = "dead"
-        self.restarts = 0
-        self.process: asyncio.subprocess.Process | None = None
-
-    def describe(self) -> dict[str, object]:
-        """As /healthz shows it."""
-        pid = self.process.pid if self.process else None
-        return {"worker": self.index, "pid": pid, "state": self.state, "restarts": self.restarts}
-
-    def send(self, number: signal.Signals) -> None:
-        """Signal the process, if there is one."""
-        with suppress(ProcessLookupError):
-            if self.process:
-                self.process.send_signal(number)
+# The settings as they are now; raises ConfigError, and then nothing changes.
+Reload = Callable[[], Settings]
 
 
 class Fleet:
@@ -53,7 +34,8 @@ class Fleet:
         self._stop_seconds = settings.stop_seconds
         self._metrics_dir = metrics_dir
         self._command = worker_command
-        self._environment = {**os.environ, **as_environment(settings), METRICS_VARIABLE: metrics_dir}
+        self._environment = self._environment_of(settings)
+        self._one_rolls = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._where: Mapping[str, str] = {}
         self._was_serving = False
@@ -65,18 +47,22 @@ class Fleet:
         status = "serving" if is_serving else "not_serving"
         return is_serving, {"status": status, "workers": [worker.describe() for worker in self.workers]}
 
-    async def run(self, where: Mapping[str, str]) -> int:
+    async def run(self, where: Mapping[str, str], reload: Reload) -> int:
         """Keep the workers until a signal says to stop and they have; the exit status.
 
-        `where` goes into the line that tells that all of them serve.
+        `where` goes into the line that tells that all of them serve. At SIGHUP the workers are replaced one
+        by one, with the settings that `reload` gives.
         """
         self._where = where
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         async with asyncio.TaskGroup() as keepers:
+            loop.add_signal_handler(signal.SIGHUP, lambda: keepers.create_task(self._on_hangup(reload)))
             for worker in self.workers:
                 keepers.create_task(self._keep(worker))
+            await self._stopping.wait()
+            loop.remove_signal_handler(signal.SIGHUP)
         log.info("stopped")
         return self._exit_status
 
@@ -108,6 +94,11 @@ class Fleet:
             if self._stopping.is_set():
                 log.info("worker stopped", worker=worker.index, cause=cause)
                 return
+            if worker.is_retired:
+                return
+            if worker.is_leaving:
+                worker.is_leaving = False
+                continue
             delay_seconds = backoff.after_life(now() - started)
             log.error("worker died", worker=worker.index, cause=cause, restart_in_seconds=delay_seconds)
             await self._pause(delay_seconds)
@@ -140,6 +131,68 @@ class Fleet:
             process_group=0,  # so that Ctrl-C reaches the supervisor alone
         )
 
+    # --- replacing workers ------------------------------------------------------------------------------
+
+    async def _on_hangup(self, reload: Reload) -> None:
+        """Replace every worker, with the settings as they are now."""
+        async with self._one_rolls:
+            try:
+                environment = self._environment_of(reload())
+            except ConfigError as error:
+                log.error("settings not reloaded", problems=error.lines)  # noqa: TRY400 (no traceback helps)
+                return
+            before, self._environment = self._environment, environment
+            log.info("replacing the workers")
+            if await self._roll():
+                log.info("workers replaced")
+            elif not self._stopping.is_set():
+                self._environment = before
+                log.error("workers not replaced: one with the new settings did not come to serve")
+
+    async def _roll(self) -> bool:
+        """Replace the workers one by one beside a spare one, so that somebody serves throughout.
+
+        False if the spare one, which is the first with the new settings, did not come to serve.
+        """
+        spare = Worker(len(self.workers))
+        keeper = asyncio.create_task(self._keep(spare))
+        places, self.workers = self.workers, [*self.workers, spare]
+        is_sound = await self._until(lambda: spare.state == "serving", _REPLACE_SECONDS_MAX)
+        if is_sound:
+            for worker in places:
+                await self._replace(worker)
+        spare.is_retired = True
+        spare.send(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(self._stop_seconds, spare.send, signal.SIGKILL)
+        await keeper
+        self.workers = places
+        return is_sound
+
+    async def _replace(self, worker: Worker) -> None:
+        process = worker.process
+        if process is None:
+            return  # its keeper starts another one anyway, with the new settings
+        worker.is_leaving = True
+        worker.send(signal.SIGTERM)
+        if not await self._until(lambda: worker.process is not process, self._stop_seconds):
+            worker.send(signal.SIGKILL)
+        await self._until(lambda: worker.state == "serving", _REPLACE_SECONDS_MAX)
+
+    async def _until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Wait for a condition; False if it does not come true in time or before the end."""
+        now = asyncio.get_running_loop().time
+        give_up_at = now() + timeout_seconds
+        while not condition():
+            if self._stopping.is_set() or now() > give_up_at:
+                return False
+            await self._pause(_POLL_SECONDS)
+        return True
+
+    def _environment_of(self, settings: Settings) -> dict[str, str]:
+        return {**os.environ, **as_environment(settings), METRICS_VARIABLE: self._metrics_dir}
+
+    # --- what workers report ----------------------------------------------------------------------------
+
     async def _follow(self, worker: Worker, line: socket.socket) -> None:
         """Note the worker's states until it closes the line, which it does by dying."""
         reader, writer = await asyncio.open_connection(sock=line)
@@ -167,16 +220,3 @@ class Fleet:
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-class Backoff:
-    """Restarts at once after the first death, and ever later while lives stay short."""
-
-    def __init__(self) -> None:
-        self._next_seconds = 0.0
-
-    def after_life(self, lived_seconds: float) -> float:
-        """How long to wait after a life of this length."""
-        seconds = 0.0 if lived_seconds > _SOUND_SECONDS else self._next_seconds
-        self._next_seconds = min(max(2 * seconds, _RESTART_SECONDS_FIRST), _RESTART_SECONDS_MAX)
-        return seconds

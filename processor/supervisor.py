@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -20,17 +21,27 @@ from prometheus_client.registry import Collector
 
 from processor import failpoints
 from processor.config import ConfigError, Settings
-from processor.fleet import Fleet, Worker
+from processor.fleet import Fleet, Reload
 from processor.http import HttpServer
 from processor.log import configure_log
+from processor.place import Worker
 
 WORKER_COMMAND: Final = (sys.executable, "-m", "processor.worker")
+
+# The sockets are bound and the places of the fleet made before the first worker starts.
+_NEED_A_RESTART: Final = ("http_host", "http_port", "workers", "stop_seconds")
+_FIXED: Final = ("host", "port", *_NEED_A_RESTART)
 
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if a port can't be had."""
+def serve(
+    settings: Settings, reload: Reload | None = None, worker_command: Sequence[str] = WORKER_COMMAND
+) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if a port can't be had.
+
+    At SIGHUP the workers are replaced, with the settings that `reload` gives then.
+    """
     configure_log(settings.log_level, settings.log_format)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))  # only to refuse nonsense before a worker does
     with (
@@ -38,7 +49,8 @@ def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) ->
         TemporaryDirectory(prefix="loyalty-metrics-", ignore_cleanup_errors=True) as metrics_dir,
     ):
         host, port, *_ = reserved.getsockname()
-        settings = settings.model_copy(update={"host": host, "port": port})
+        fixed = {"host": host, "port": port}
+        settings = settings.model_copy(update=fixed)
         fleet = Fleet(settings, metrics_dir, worker_command)
         with _http_server(settings, fleet, metrics_dir) as http:
             where = {
@@ -46,7 +58,20 @@ def serve(settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) ->
                 "http": _format_address(settings.http_host, http.port),
             }
             log.info("starting", workers=settings.workers, **where)
-            return asyncio.run(fleet.run(where))
+            return asyncio.run(fleet.run(where, partial(_reloaded, settings, reload)))
+
+
+def _reloaded(settings: Settings, reload: Reload | None) -> Settings:
+    """The settings as they are now, but for those that the supervisor itself stands on."""
+    if reload is None:
+        return settings
+    fresh = reload()
+    kept = {name: getattr(settings, name) for name in _FIXED}
+    configure_log(fresh.log_level, fresh.log_format)
+    changed = [name for name in _NEED_A_RESTART if getattr(fresh, name) != getattr(settings, name)]
+    if changed:
+        log.warning("settings not changed, they need a restart", settings=changed)
+    return fresh.model_copy(update=kept)
 
 
 def _reserve_address(settings: Settings) -> socket.socket:

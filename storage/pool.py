@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: the pool of the service, and single ones of the operator."""
 
-from typing import Final
+from typing import Any, Final, cast
 
 import asyncpg
 
@@ -40,7 +40,7 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
             command_timeout=statement_timeout_seconds + 1,
             timeout=5,
             server_settings=settings,
-            connect=connect_to_primary,
+            connect=cast("Any", connect_to_primary),  # its type spells out each of the options
             init=_enter_service,
             reset=_keep_session,
         )

@@ -34,6 +34,8 @@ async def connect_to_primary(dsn: str, *, timeout: float, **options: Any) -> asy
 def dsn_per_host(dsn: str) -> list[str]:
     """Split `postgresql://user:password@host,host:port/database` into one DSN for each host."""
     user, at, hosts = urlsplit(dsn).netloc.rpartition("@")
+    if "," not in hosts:
+        return [dsn]
     return [urlsplit(dsn)._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 

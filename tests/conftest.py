@@ -38,6 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="rounds in which a worker, the server or PostgreSQL is killed under load (default: 20)",
     )
+    parser.addoption(
+        "--restart-rounds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="rounds in which every worker and then the whole server is restarted under load (default: 3)",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

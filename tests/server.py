@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -72,8 +72,15 @@ class Server:
                 return error.read()
 
     def worker_pids(self) -> list[int]:
-        """Process ids of the workers that are there."""
-        return [worker["pid"] for worker in self.health()["workers"] if worker["pid"]]
+        """Process ids of the workers that serve."""
+        return [worker["pid"] for worker in self.health()["workers"] if worker["state"] == "serving"]
+
+    def kill_workers(self) -> None:
+        """End every worker, whatever its state, as a crash would."""
+        pids = [worker["pid"] for worker in self.health()["workers"]]
+        for pid in filter(None, pids):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def connections(self) -> dict[int, int]:
         """How many connections each worker has accepted and not closed, by process id."""

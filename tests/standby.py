@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -17,6 +17,9 @@ from storage.embedded.launch import find_launcher, give_tree
 from storage.migrate import migrate
 from tests.postgres import run
 from tests.server import eventually
+
+# Processes are killed here, not the machine: what was written is there, synced or not.
+_SETTINGS: Final = {"fsync": "off", "shared_buffers": "64MB"}
 
 
 class Pair(NamedTuple):
@@ -45,8 +48,8 @@ def replicated() -> Iterator[Pair]:
     with tempfile.TemporaryDirectory(prefix="loyalty-standby-") as directory:
         Path(directory).chmod(0o711)  # root may have to run the servers as another user
         with (
-            EmbeddedPostgres(Path(directory) / "primary") as primary,
-            EmbeddedPostgres(_copy(primary, Path(directory) / "standby")) as standby,
+            EmbeddedPostgres(Path(directory) / "primary", settings=_SETTINGS) as primary,
+            EmbeddedPostgres(_copy(primary, Path(directory) / "standby"), settings=_SETTINGS) as standby,
         ):
             run(migrate(primary.dsn()))
             # Not before the copy: a promoted standby must not wait for one of its own.
@@ -64,7 +67,7 @@ def _copy(primary: EmbeddedPostgres, directory: Path) -> Path:
     pgdata.mkdir(mode=0o700)
     launcher = find_launcher(directory)
     give_tree(pgdata, launcher.owner)
-    options = ("--write-recovery-conf", "--checkpoint=fast", f"--dbname={primary.dsn()}")
+    options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync", f"--dbname={primary.dsn()}")
     assert launcher.run("pg_basebackup", f"--pgdata={pgdata}", *options, log=log) == 0, log.read_text()
     shutil.copy2(primary.data_dir / "password", directory)
     return directory

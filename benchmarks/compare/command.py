@@ -32,8 +32,8 @@ _UNARY_IN_FLIGHT: Final = 512
 _BATCHES_IN_FLIGHT: Final = 8
 _BATCH_OPS: Final = 500
 _MESSAGE_OPS: Final = 100
-_QUICK_SECONDS: Final = 1.0
-_LEDGER_OPERATIONS: Final = 50_000
+_QUICK_SECONDS: Final = 0.7
+_LEDGER_OPERATIONS: Final = 20_000
 _errors: Final = Console(stderr=True, highlight=False)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -27,7 +27,7 @@ def run_rounds(
             sample = measure(subject, operations[subject.name])
             operations[subject.name] = _operations_in(sample, seconds)
             samples[subject.name] = sample
-        done.append(samples)
+        done.append({subject.name: samples[subject.name] for subject in subjects})
     return done[_WARM_UP_ROUNDS:]
 
 

@@ -17,8 +17,9 @@ from benchmarks.replay.fleet import Load, Sent, send_receipts
 from benchmarks.replay.receipts import Receipts, ReceiptsError, load_receipts, slice_receipts
 from benchmarks.replay.recompute import recompute
 from benchmarks.replay.report import Report, make_report, print_report
-from benchmarks.replay.service import Endpoint, enrol, own_service, verify
+from benchmarks.replay.service import Endpoint, enrol, own_service
 from benchmarks.replay.tills import ReplayError
+from benchmarks.service import verify
 from processor.cli.errors import CommandError
 from processor.config import ConfigError
 from processor.domain.failures import StorageFailure

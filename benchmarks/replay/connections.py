@@ -9,8 +9,8 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
-from benchmarks.replay.answers import Answer, answer_of_error, answer_of_result, is_replayed
-from benchmarks.replay.requests import idempotency_key, kind
+from benchmarks.answers import Answer, answer_of_error, answer_of_result, is_replayed
+from benchmarks.requests import idempotency_key, kind
 from loyalty.v1.transaction_service_pb2 import (
     DESCRIPTOR,
     AccrueRequest,

@@ -69,16 +69,3 @@ class Requests:
                 amount_minor=amount_minor,
                 category=self._category_names[category],
             )
-
-
-def idempotency_key(request: OperationRequest) -> str:
-    """The key of whatever kind of operation this is."""
-    key: str = getattr(request, kind(request)).idempotency_key
-    return key
-
-
-def kind(request: OperationRequest) -> str:
-    """The name of the field that is set: accrue or checkout."""
-    name = request.WhichOneof("request")
-    assert name
-    return name

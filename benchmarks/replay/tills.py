@@ -10,7 +10,7 @@ from typing import Final
 
 from hdrh.histogram import HdrHistogram
 
-from benchmarks.replay.answers import Answer
+from benchmarks.answers import Answer
 from benchmarks.replay.connections import Connection
 from benchmarks.replay.log import LogEntry
 from benchmarks.replay.plan import choose_copies, choose_redeem_points, redeems

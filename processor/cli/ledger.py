@@ -1,14 +1,14 @@
 """`balance` and `operation`: what the ledger says."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeVar
 
 import typer
 
 from processor.cli.errors import CommandError
 from processor.cli.options import AsJson, ChainName, Dsn, resolve_dsn
-from processor.cli.output import print_json, print_table
+from processor.cli.output import print_fields
 from processor.domain.account import Account
 from processor.domain.limits import MEMBER_ID_MAX
 from processor.domain.operation import Recorded
@@ -49,7 +49,7 @@ def balance(
         "balance_points": account.balance_points,
         "member_sequence": account.member_sequence,
     }
-    _print(shown, as_json=as_json)
+    print_fields(shown, as_json=as_json)
 
 
 def operation(
@@ -70,7 +70,7 @@ def operation(
     recorded = _read(chain, dsn, work)
     if recorded is None:
         raise CommandError(f"chain {chain} has no operation under the key {key!r}: the key is free")
-    _print(recorded_as_dict(key, recorded), as_json=as_json)
+    print_fields(recorded_as_dict(key, recorded), as_json=as_json)
 
 
 def _read(chain: str, dsn: str | None, work: Callable[[PostgresReader, int], Awaitable[Result]]) -> Result:
@@ -87,22 +87,3 @@ def _read(chain: str, dsn: str | None, work: Callable[[PostgresReader, int], Awa
             await pool.close()
 
     return asyncio.run(open_and_work())
-
-
-def _print(value: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(value)
-    else:
-        print_table(("field", "value"), _flat(value))
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings and lists, by their path."""
-    for name, inner in value.items():
-        path = f"{prefix}{name}"
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{path}.")
-        elif isinstance(inner, list):
-            yield from _flat(dict(zip(map(str, range(len(inner))), inner, strict=True)), f"{path}.")
-        else:
-            yield path, inner

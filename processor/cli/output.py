@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -48,6 +49,26 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     output().print(table, "")
+
+
+def print_fields(value: Mapping[str, Any], *, as_json: bool) -> None:
+    """One value with its parts: JSON, or a table of its leaves."""
+    if as_json:
+        print_json(value)
+    else:
+        print_table(("field", "value"), _leaves(value))
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings and lists, by their path."""
+    for name, inner in value.items():
+        path = f"{prefix}{name}"
+        if isinstance(inner, Mapping):
+            yield from _leaves(inner, f"{path}.")
+        elif isinstance(inner, list):
+            yield from _leaves(dict(zip(map(str, range(len(inner))), inner, strict=True)), f"{path}.")
+        else:
+            yield path, inner
 
 
 def progress() -> Progress:

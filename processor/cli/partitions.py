@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from processor.cli import archives
 from processor.cli.options import AsJson, Dsn, as_owner, resolve_dsn
 from processor.cli.output import print_json, print_line, print_table
 from processor.program_file import format_time
@@ -60,6 +61,10 @@ def detach(
         print_json({"detached": name})
     else:
         print_line(f"Partition {name} is a table of its own now.")
+
+
+app.command()(archives.archive)
+app.command()(archives.read)
 
 
 async def _make_ahead(dsn: str, count: int) -> float:

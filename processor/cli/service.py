@@ -1,5 +1,9 @@
 """`serve`: the service itself."""
 
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from processor.cli.settings import takes_settings
@@ -7,8 +11,21 @@ from processor.config import load_settings
 
 
 @takes_settings
-def serve(**flags: str | None) -> None:
-    """Serve gRPC with a number of worker processes until SIGTERM or Ctrl-C, then drain."""
+def serve(
+    *,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, metavar="FILE", help="Variables, a line each; read again at SIGHUP."
+        ),
+    ] = None,
+    **flags: str | None,
+) -> None:
+    """Serve gRPC with a number of worker processes until SIGTERM or Ctrl-C, then drain.
+
+    At SIGHUP the workers are replaced one by one, with the env file and TLS files as they are then.
+    """
     from processor.supervisor import serve as serve_until_stopped
 
-    raise typer.Exit(serve_until_stopped(load_settings(**flags)))
+    load = partial(load_settings, env_file, **flags)
+    raise typer.Exit(serve_until_stopped(load(), load))

@@ -1,5 +1,5 @@
--- As before, and what is found can't be lost: with something to commit, COMMIT waits for synchronous standbys.
--- A commit whose wait was broken off can be read before they have it.
+-- As before, and what is found can't be lost: with something to commit, COMMIT waits for synchronous
+-- standbys. A commit whose wait was broken off can be read before they have it.
 CREATE OR REPLACE FUNCTION read_recorded(reading_chain_id integer, wanted_key text)
 RETURNS SETOF operation
 LANGUAGE plpgsql AS $$

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from processor.failpoints import NAMES as FAILPOINTS
 from storage.embedded import EmbeddedPostgres
 from tests.crash import loaded_chain, own_postgres
 from tests.load import Load
-from tests.server import Server, in_thread, serving, started
+from tests.server import Server, in_thread, started
 
 # The server is the last: the next one comes in its place.
 VICTIMS: Final = ("worker", "postgresql", "server")
@@ -43,17 +44,17 @@ async def test_crashes_lose_and_repeat_nothing(
 ) -> None:
     kinds_of_crash = itertools.cycle(itertools.product(FAILPOINTS, VICTIMS))
     rounds = itertools.islice(kinds_of_crash, pytestconfig.getoption("--crash-rounds"))
-    chain, port, flag = await loaded_chain(postgres.dsn()), free_port(), tmp_path / "paused"
+    flag, port = tmp_path / "paused", free_port()
+    # Connections are renewed so often that a new worker gets its share of them soon.
+    start = partial(started, postgres.dsn(), port=port, workers=2, connection_age_seconds_max=1)
+    chain = await loaded_chain(postgres.dsn())
     load = Load(chain, f"127.0.0.1:{port}")
     for failpoint, crashes in itertools.groupby(rounds, key=itemgetter(0)):
-        at_failpoint = f"{failpoint}=pause:{flag}"
-        async with in_thread(
-            started(postgres.dsn(), port=port, workers=2, failpoints=at_failpoint)
-        ) as server:
+        async with in_thread(start(failpoints=f"{failpoint}=pause:{flag}")) as server:
             for _, victim in crashes:
                 await Crash(postgres, server, load, flag).kill(victim)
                 await load.prove_acknowledged()
-    async with in_thread(serving(postgres.dsn(), port=port, workers=2)):
+    async with in_thread(start()):
         await load.progress(CALLS_BETWEEN_CRASHES)
         await load.finish()
     print(f"{len(load.acknowledged)} calls, sent again after {dict(load.transient)}")  # noqa: T201
@@ -95,8 +96,7 @@ class Crash:
         releasing = asyncio.create_task(self._release_for_ever())
         await self._load.progress(CALLS_BETWEEN_CRASHES)
         releasing.cancel()
-        for pid in self._server.worker_pids():
-            os.kill(pid, signal.SIGKILL)
+        self._server.kill_workers()
 
     async def _release_for_ever(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""A primary or its synchronous standby is lost under load: the service goes on, nothing acknowledged is lost."""
+"""Primary or standby is lost under load: the service goes on, and nothing acknowledged is lost."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,7 +14,6 @@ from tests.server import eventually, serving
 from tests.standby import Pair, fence, freeze, kill, query, replicated
 
 CALLS: Final = 200
-pytestmark = pytest.mark.xdist_group("failover")
 
 
 @pytest.fixture
@@ -26,14 +25,14 @@ def pair() -> Iterator[Pair]:
 
 @pytest.mark.parametrize(
     "lose, standby_first",
-    [(kill, False), (kill, True), (freeze, False), (fence, False)],
-    ids=["killed", "killed-named-last", "frozen", "fenced"],
+    [(kill, True), (freeze, False), (fence, False)],
+    ids=["killed", "frozen", "fenced"],
 )
 async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
     pair: Pair, lose: Callable[[EmbeddedPostgres], None], *, standby_first: bool
 ) -> None:
     dsn = pair.dsn(standby_first=standby_first)
-    chain = await asyncio.to_thread(loaded_chain, dsn)
+    chain = await loaded_chain(dsn)
     with serving(dsn, workers=2, statement_timeout_seconds=2) as server:
         pids = server.worker_pids()
         load = Load(chain, server.address)
@@ -49,7 +48,7 @@ async def test_the_service_follows_the_primary_and_nothing_acknowledged_is_lost(
 
 
 async def test_without_its_standby_a_primary_acknowledges_nothing_that_can_be_lost(pair: Pair) -> None:
-    chain = await asyncio.to_thread(loaded_chain, pair.dsn())
+    chain = await loaded_chain(pair.dsn())
     with serving(pair.dsn(), workers=2, statement_timeout_seconds=0.5, retry_seconds=1) as server:
         load = Load(chain, server.address)
         await load.progress(CALLS)
@@ -58,9 +57,7 @@ async def test_without_its_standby_a_primary_acknowledges_nothing_that_can_be_lo
             key = await visible_key(pair.primary, load)
             assert (await till.get_operation(key)).reason == "STORAGE_UNAVAILABLE"
         # Sent again and again meanwhile, and met in the ledger each time.
-        async with asyncio.timeout(60):
-            while load.transient["OUTCOME_UNKNOWN"] < 30:
-                await asyncio.sleep(0.02)
+        await load.until(lambda: load.transient["OUTCOME_UNKNOWN"] >= 12)
         pair.primary.kill()
         await asyncio.to_thread(pair.standby.start)
         await asyncio.to_thread(pair.promote)

@@ -13,6 +13,11 @@ import pytest
 
 from processor.cli import main
 from processor.domain.api_key import parse_api_key
+from processor.domain.operation import seal
+from processor.rpc.encoder import ProtobufEncoder
+from storage.pool import connect
+from tests.history import accrual, decided, write
+from tests.postgres import run
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -40,12 +45,12 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         if name.startswith("LOYALTY_"):
             monkeypatch.delenv(name)
 
-    def run(*arguments: object) -> Ended:
+    def run_command(*arguments: object) -> Ended:
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
         return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
-    return run
+    return run_command
 
 
 @pytest.fixture
@@ -218,6 +223,41 @@ def test_partitions_are_made_and_listed(demo: Cli) -> None:
     assert "days" in demo("partitions", "ensure").out
     assert_one_line(demo("partitions", "detach", listed[0]["name"]), 1, "within a chain's window")
     assert_one_line(demo("partitions", "detach", "nope"), 1, "no partition 'nope'")
+
+
+async def write_january(dsn: str) -> None:
+    """In each of the chains 1 and 2 the operation `shared` of member 1, and one of another member."""
+    connection = await connect(dsn)
+    for chain_id in (1, 2):
+        drafts = decided(chain_id, [accrual("shared", 1), accrual(f"only-{chain_id}", 1 + chain_id)])
+        await write(connection, [seal(row, ProtobufEncoder().applied(row), b"") for row in drafts])
+    await connection.close()
+
+
+def test_an_old_partition_is_archived_dropped_and_read_back(demo: Cli, database: str, tmp_path: Path) -> None:
+    demo("chain", "create", "shops")
+    run(write_january(database))
+    file, name = tmp_path / "january.parquet", "operation_20260101"
+    in_the_ledger = demo("operation", "demo", "shared", "--json").json
+    archive = ("partitions", "archive", name, "--to", file)
+    assert_one_line(demo(*archive), 1, "is part of the ledger: take it out first")
+    demo("partitions", "detach", name)
+    assert_one_line(demo(*archive[:-1], tmp_path / "no" / "way"), 2, "way: cannot be used: No such file")
+    assert "read back and compared; the table is still there" in demo(*archive).out
+    assert_one_line(demo(*archive), 2, "january.parquet: exists already")
+    again = demo(*archive[:-1], tmp_path / "again", "--drop", "--json").json
+    assert (again["operations"], again["dropped"]) == (4, True)
+    assert_one_line(demo("operation", "demo", "shared"), 1, "no operation")
+
+    read = ("partitions", "read", file)
+    assert demo(*read, "--key", "shared", "--chain", "demo", "--json").json == in_the_ledger
+    assert "only-2" in demo(*read, "--key", "only-2").out
+    assert [row["idempotency_key"] for row in demo(*read, "--member", 3, "--json").json] == ["only-2"]
+    assert re.search(r"1 +only-1 +2026-01-01T00:00:00Z +APPLIED +100 +0 +100", demo(*read, "--member", 2).out)
+    assert_one_line(demo(*read, "--key", "shared"), 1, "chains demo, shops all have it: name one by --chain")
+    assert_one_line(demo(*read, "--key", "nope"), 1, "no operation with idempotency_key 'nope'")
+    assert_one_line(demo(*read), 2, "by --key, or all of a member's by --member")
+    assert_one_line(demo("partitions", "read", tmp_path / "x", "--key", "a"), 2, "x: cannot be used: No such")
 
 
 def test_a_key_that_nobody_used_is_free(demo: Cli) -> None:

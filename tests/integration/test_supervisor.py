@@ -15,7 +15,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from processor.fleet import Backoff
+from processor.place import Backoff
 from tests.service import PATIENCE_SECONDS, Service, environment, launched, wait_until
 
 COMMAND: Final = (sys.executable, str(Path(__file__).with_name("tiny_worker.py")), "supervise")

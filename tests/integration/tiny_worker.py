@@ -48,7 +48,7 @@ async def live(_settings: Settings, report: Callable[[State], None], _index: int
 
 def supervise() -> int:
     try:
-        return supervisor.serve(load_settings(), (sys.executable, __file__))
+        return supervisor.serve(load_settings(), worker_command=(sys.executable, __file__))
     except ConfigError as error:
         print(*error.lines, sep="\n", file=sys.stderr)  # noqa: T201
         return 2

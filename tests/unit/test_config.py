@@ -60,6 +60,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         (DSN, "postgresql://till:***@db1:5432,db2:5433/loyalty"),
         ("postgres://till@db/loyalty", "postgres://till@db/loyalty"),
         ("postgresql://u:p@ss/w:rd@db/x", "postgresql://u:***@db/x"),
+        ("postgresql://u:p?w@db1,db2/x?user=u", "postgresql://u:***@db1,db2/x?user=u"),
+        ("postgresql://db1:5432,db2:5433/x?user=u@x", "postgresql://db1:5432,db2:5433/x?user=u@x"),
         ("postgresql://db/x?user=u&password=pw&sslmode=require", None),
         ("postgresql://u:pw@/x?host=/run/pg&sslpassword=pw", None),
         ("host=a,b user=u password=pw dbname=x", "host=a,b user=u password=*** dbname=x"),
@@ -89,6 +91,23 @@ def test_every_problem_gets_one_line_that_says_what_to_change(monkeypatch: pytes
 
 def test_a_dsn_of_the_wrong_form_is_refused_without_telling_its_password() -> None:
     assert problems(dsn="host=db password=s3cret") == [f"--dsn is 'host=db password=***'; it must be {A_URL}"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["u:***@db:abc", "u:***@db:65536", "u:***@db1,db2:abc", "u:***@db1,", "u:***@[::1", "db/x?sslmode"],
+)
+def test_a_dsn_that_names_no_server_is_refused(address: str) -> None:
+    dsn = f"postgresql://{address.replace('***', 's3cret')}"
+    assert problems(dsn=dsn) == [f"--dsn is 'postgresql://{address}'; it must be {A_URL}"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "db", "/loyalty?host=/run/pg&port=1", "u@[::1]:1,db:2/loyalty", "u:p%3Fw@db/x?sslmode=require"],
+)
+def test_a_dsn_may_name_servers_in_many_ways(address: str) -> None:
+    assert load_settings(dsn=f"postgresql://{address}").dsn.get_secret_value().endswith(address)
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if "file" not in name])

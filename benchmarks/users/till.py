@@ -1,0 +1,61 @@
+"""What every kind of user has: a connection, a mix of calls, and a way to tell Locust what came back."""
+
+from collections.abc import Iterable
+from functools import cache
+from itertools import count
+from time import perf_counter
+from typing import Final
+
+import grpc
+from locust import User
+
+from benchmarks.members import Members
+from benchmarks.requests import Requests
+from benchmarks.users.mix import Mix
+from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
+
+SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name
+TIMEOUT_SECONDS: Final = 30
+_numbers: Final = count()
+
+
+class TillUser(User):
+    """A till that sends its next call as soon as the last one is answered."""
+
+    abstract = True
+
+    def on_start(self) -> None:
+        """Connect."""
+        options = self.environment.parsed_options
+        assert options
+        self.message_ops: int = options.message_ops
+        self.metadata = (("authorization", f"Bearer {options.api_key}"),)
+        self.channel = _channel(str(self.environment.host), next(_numbers) % options.connections)
+        self.mix = Mix(Requests(_members(options.members, options.zipf), with_lines=True))
+
+    def report(self, name: str, started: float, length: int, faults: Iterable[str]) -> None:
+        """Tell Locust of a call that was sent at `started` by perf_counter, with `length` bytes come back."""
+        different = sorted({fault for fault in faults if fault})
+        self.environment.events.request.fire(
+            request_type="grpc",
+            name=name,
+            response_time=(perf_counter() - started) * 1_000,
+            response_length=length,
+            exception=UnexpectedAnswerError(", ".join(different)) if different else None,
+            context={},
+        )
+
+
+class UnexpectedAnswerError(Exception):
+    """An answer that no till should get from a service that is well."""
+
+
+@cache
+def _channel(host: str, number: int) -> grpc.Channel:
+    # An argument of its own keeps gRPC from sharing one connection among the channels.
+    return grpc.insecure_channel(host, [("loyalty.connection", number)])
+
+
+@cache
+def _members(number: int, zipf_exponent: float) -> Members:
+    return Members(number, zipf_exponent)

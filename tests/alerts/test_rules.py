@@ -1,0 +1,80 @@
+"""The rules by promtool: they are valid, and every alert is shown to fire and to stay quiet."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.alerts.rules import RULES_FILE, TEST_FILES, Rule, alerts, metric_names, recorded_names, rules
+from tests.promtool import promtool
+
+Labels = dict[str, str]
+
+
+@cache
+def promtool_tests() -> list[dict[str, Any]]:
+    return [test for file in TEST_FILES for test in yaml.safe_load(file.read_text())["tests"]]
+
+
+def cases(alert: Rule) -> Iterator[tuple[list[Labels], str]]:
+    """The moments at which alerts of this name are tested: those that fire, and the series put in."""
+    for test in promtool_tests():
+        series = " ".join(each["series"] for each in test["input_series"])
+        for case in test["alert_rule_test"]:
+            if case["alertname"] == alert["alert"]:
+                yield [fired["exp_labels"] for fired in case.get("exp_alerts", ())], series
+
+
+def fires(alert: Rule, fired: list[Labels]) -> bool:
+    """Whether this rule is among them: rules of one name differ in their labels."""
+    return any(alert["labels"].items() <= labels.items() for labels in fired)
+
+
+def needed_metrics(expression: str) -> set[str]:
+    """The metrics from which an expression is computed, through the recording rules."""
+    names = metric_names(expression)
+    recordings = [rule["expr"] for rule in rules() if rule.get("record") in names]
+    return (names - recorded_names()).union(*map(needed_metrics, recordings))
+
+
+def describe(alert: Rule) -> str:
+    return "-".join([alert["alert"], *alert["labels"].values()])
+
+
+def test_the_rules_are_valid() -> None:
+    checked = promtool("check", "rules", RULES_FILE)
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
+def test_alerts_fire_and_stay_quiet_as_told(file: Path) -> None:
+    tested = promtool("test", "rules", file)
+
+    assert tested.returncode == 0, tested.stdout
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=describe)
+def test_every_alert_has_a_firing_case(alert: Rule) -> None:
+    assert any(fires(alert, fired) for fired, _ in cases(alert))
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=describe)
+def test_every_alert_has_a_quiet_case_with_data_of_its_own(alert: Rule) -> None:
+    needed = needed_metrics(alert["expr"])
+    inputs = [metric_names(series) for fired, series in cases(alert) if not fires(alert, fired)]
+
+    assert any(needed & names for names in inputs)
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=describe)
+def test_every_alert_says_what_who_and_where_to_read_on(alert: Rule) -> None:
+    annotations: dict[str, Any] = alert["annotations"]
+
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    assert annotations.keys() == {"summary", "description", "runbook_url"}
+    assert annotations["summary"].endswith(".")
+    assert "{{" in annotations["description"] or alert["expr"].startswith("absent(")

@@ -1,0 +1,78 @@
+"""What Prometheus and Grafana are given."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.chart import DATABASE, find, find_all, merged, render
+from tests.chart.generate import CHART
+
+RULES = CHART / "files/rules/loyalty.rules.yaml"
+DASHBOARDS = sorted(CHART.glob("files/dashboards/*.json"))
+
+
+def rendered_rules(**values: Any) -> dict[str, Any]:
+    objects = render(merged(DATABASE, {"metrics": {"prometheusRule": {"enabled": True, **values}}}))
+    return dict(find(objects, "PrometheusRule")["spec"])
+
+
+def test_the_service_monitor_finds_the_metrics_service_alone() -> None:
+    objects = render(merged(DATABASE, {"metrics": {"serviceMonitor": {"enabled": True}}}))
+    monitor = find(objects, "ServiceMonitor")["spec"]
+    wanted = monitor["selector"]["matchLabels"].items()
+    (service,) = [
+        item for item in find_all(objects, "Service") if wanted <= item["metadata"]["labels"].items()
+    ]
+
+    assert [port["name"] for port in service["spec"]["ports"]] == [
+        endpoint["port"] for endpoint in monitor["endpoints"]
+    ]
+    assert service["metadata"]["labels"][monitor["jobLabel"]] == "loyalty-processor"
+
+
+def test_the_rules_are_those_of_the_file() -> None:
+    assert rendered_rules() == yaml.safe_load(RULES.read_text())
+
+
+def test_runbooks_can_be_put_behind_the_address_of_the_repository() -> None:
+    spec = rendered_rules(runbookBaseUrl="https://git.example/loyalty/")
+    alerts = [rule for group in spec["groups"] for rule in group["rules"] if "alert" in rule]
+
+    assert alerts
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"].startswith("https://git.example/loyalty/docs/runbooks/")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian: prometheus)")
+def test_promtool_accepts_the_rendered_rules(tmp_path: Path) -> None:
+    file = tmp_path / "rendered.yaml"
+    file.write_text(yaml.safe_dump(rendered_rules()))
+    checked = subprocess.run(
+        ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_dashboard_is_a_config_map_that_the_sidecar_finds() -> None:
+    values = {"metrics": {"dashboards": {"enabled": True}}}
+    maps = find_all(render(merged(DATABASE, values)), "ConfigMap")
+    found = {name: json.loads(text) for item in maps for name, text in item["data"].items()}
+
+    assert found == {path.name: json.loads(path.read_text()) for path in DASHBOARDS}
+    assert all(item["metadata"]["labels"]["grafana_dashboard"] == "1" for item in maps)
+
+
+def test_nothing_that_needs_an_operator_is_there_unasked() -> None:
+    assert {item["apiVersion"] for item in render(DATABASE)} == {
+        "apps/v1",
+        "batch/v1",
+        "networking.k8s.io/v1",
+        "policy/v1",
+        "v1",
+    }
