@@ -119,7 +119,7 @@ class Ledger:
         hit("after_commit")
         self._unreachable_since = None
         self._deliver(chain_id, calls, settlement.replies)
-        self._metrics.count_recorded(counts)
+        self._metrics.count_recorded(counts, slot.promise)
         return None
 
     def _settlement(
