@@ -12,13 +12,8 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: help run test bench replay drill fmt protos docs lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
-=======
 .PHONY: help run test bench replay drill fmt protos docs pictures lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository
->>>>>>> dash
+        lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
