@@ -44,7 +44,7 @@ INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
 
 -- name: probe_keys
 -- What the ledger has under the keys of a batch since a time, in whole partitions: the unique index of the
--- one that the time falls into binds older operations in it too. No end: another process's clock may be ahead.
+-- one that the time falls into binds older operations in it too. No end: another process's clock may be fast.
 SELECT
     operation.idempotency_key,
     operation.outcome,
