@@ -30,17 +30,17 @@ log = structlog.get_logger()
 
 
 async def watch_health(worker: Worker, server: RpcServer) -> NoReturn:
-    """Tell balancers and the supervisor whether PostgreSQL can be written to."""
+    """Tell balancers and the supervisor whether the service can write to PostgreSQL."""
     probe = Probe(worker.settings.dsn.get_secret_value())
-    is_serving = False
+    told = ""
     try:
         while True:
             reason = await _why_unavailable(probe)
-            if is_serving and reason:
+            if reason and not told:
                 log.warning("PostgreSQL is not available", reason=reason)
             if reason:
                 await worker.storage.renew()
-            is_serving = not reason
+            told, is_serving = reason, not reason
             DATABASE_UP.set(is_serving)
             await server.set_serving(is_serving)
             worker.report("serving" if is_serving else "not_serving")
