@@ -7,8 +7,10 @@ import asyncpg
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
 from storage.primary import connect_to_primary
+from storage.queries import load_queries
 
 SERVICE_ROLE: Final = "loyalty_service"
+_CITUS_SQL: Final = load_queries("citus")
 # PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
@@ -62,7 +64,7 @@ async def connect(dsn: str, *, timeout_seconds: float = 10) -> asyncpg.Connectio
 
 async def _enter_service(connection: asyncpg.Connection) -> None:
     await _use_unix_microseconds(connection)
-    await connection.execute(f"SET ROLE {SERVICE_ROLE}")
+    await connection.execute(f"SET ROLE {SERVICE_ROLE}; {_CITUS_SQL['plan_with_values']}")
 
 
 async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:
