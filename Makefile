@@ -12,7 +12,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench replay drill fmt protos docs lock clean lint \
+.PHONY: help run test bench replay drill fmt protos docs pictures lock clean lint \
         lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -41,6 +41,9 @@ protos: $(VENV)/.dev ## Generate loyalty/ (Python) from protos/
 docs: $(VENV)/.dev ## Generate docs/metrics.md and Grafana's dashboards
 	@$(PY) -m monitoring
 
+pictures: $(VENV)/.pictures ## Draw the dashboards as they look under load (needs Prometheus; some 4 minutes)
+	@$(PY) -m tests.dashboards.draw $(ARGS)
+
 bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
 	@$(PY) -m benchmarks.compare $(ARGS)
 
@@ -52,11 +55,12 @@ drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a poi
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
-	@$(call compile,requirements.lock,pyproject.toml --extra embedded --group build)
+	@$(call compile,requirements.lock,pyproject.toml --extra embedded --extra tracing --group build)
 	@$(call compile,requirements-build.lock,--group build -c requirements.lock)
-	@$(call compile,requirements-image.lock,pyproject.toml -c requirements.lock)
+	@$(call compile,requirements-image.lock,pyproject.toml --extra tracing -c requirements.lock)
 	@$(call compile,requirements-dev.lock,--group dev -c requirements.lock)
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
+	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)
 
 clean: ## Remove the virtual environment, caches and builds (data in .data stays)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -155,5 +159,10 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime | $(VENV)/.project
 
 $(VENV)/.replay: requirements-replay.lock $(VENV)/.runtime | $(VENV)/.project
 	@echo 'Installing pandas and a year of receipts (about 100 MB, once)'
+	@$(call install,$<)
+	@touch $@
+
+$(VENV)/.pictures: requirements-pictures.lock $(VENV)/.dev
+	@echo 'Installing what draws pictures (some 10 seconds, once)'
 	@$(call install,$<)
 	@touch $@

@@ -16,6 +16,7 @@ from processor.lane import Lane
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 from processor.ports import Reply
+from processor.tracing import NO_TRACING, Tracing
 
 _SWEEP_SECONDS: Final = 0.05
 # A stalled call is answered this long before its deadline, so that the reply still reaches the till.
@@ -29,6 +30,7 @@ class Batcher:
         self,
         ledger: Ledger,
         metrics: BatcherMetrics,
+        tracing: Tracing = NO_TRACING,
         *,
         lanes: int,
         batch_ops_max: int,
@@ -37,9 +39,10 @@ class Batcher:
         """`queue_ops_max` bounds the calls of one chain that wait or are under way here."""
         self._ledger = ledger
         self._metrics = metrics
+        self._tracing = tracing
         metrics.set_bounds(lanes, queue_ops_max)
         self._queue_ops_max = queue_ops_max
-        self._lanes = [Lane(ledger, metrics, batch_ops_max) for _ in range(lanes)]
+        self._lanes = [Lane(ledger, metrics, tracing, batch_ops_max) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
         self._is_draining = False
 
@@ -59,7 +62,7 @@ class Batcher:
         `deadline` is in the event loop's seconds. If the caller is cancelled, its calls that are not yet
         decided are dropped, and nobody else's. Commands that do not fit into the queue are all refused.
         """
-        group = CallGroup(commands, deadline)
+        group = CallGroup(commands, deadline, self._tracing.link())
         if self._is_draining:
             self._ledger.refuse(chain_id, group.calls, Outcome.SHUTTING_DOWN)
         elif self._open_ops(chain_id) + len(commands) > self._queue_ops_max:

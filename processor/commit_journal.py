@@ -1,7 +1,8 @@
-"""What a batch will count once it is committed, kept where a kill of this process can't reach it.
+"""What a batch counts once it is committed, kept where a kill of this process can't reach it.
 
 A worker that is killed between COMMIT and its counters would leave them behind the ledger. Its successor
-reads the journal, asks the ledger whether the batch was committed, and counts it then.
+reads the journal, asks the ledger whether the batch was committed, and counts it then. As the kill may also
+come amid the counting, the totals that the counters must reach are written down before.
 """
 
 import json
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from processor.domain.operation import Operation
-from processor.metrics import RecordedCounts
+from processor.metrics import RecordedCounts, Totals
 
-_SLOT_BYTES: Final = 8_192
+_ENTRY_BYTES: Final = 8_192
+_SLOT_BYTES: Final = 2 * _ENTRY_BYTES
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -24,7 +26,7 @@ class Note(NamedTuple):
 
     chain_id: int
     idempotency_key: str
-    response: bytes
+    entry_hash: bytes
     counts: RecordedCounts
 
 
@@ -32,70 +34,89 @@ class CommitJournal:
     """One slot for each batch that can be under way at once; survives this process if it has a file."""
 
     def __init__(self, file: Path | None, slots: int) -> None:
-        """Open the file, or make it. `left_behind` holds what a process before this one did not count."""
+        """Open the file, or make it. `left_behind` has the slots that a process before this one filled."""
         size = slots * _SLOT_BYTES
         if file is None:
-            self._memory = mmap.mmap(-1, size)
+            memory = mmap.mmap(-1, size)
         else:
             with file.open("a+b") as opened:
                 opened.truncate(max(size, file.stat().st_size))
-                self._memory = mmap.mmap(opened.fileno(), 0)
-        self.left_behind = [note for slot in self._offsets() if (note := self._read(slot))]
-        self._free = list(self._offsets())
-        for slot in self._free:
-            self._clear(slot)
-
-    def _offsets(self) -> range:
-        return range(0, len(self._memory), _SLOT_BYTES)
+                memory = mmap.mmap(opened.fileno(), 0)
+        self._free = [Slot(memory, offset) for offset in range(0, len(memory), _SLOT_BYTES)]
+        self.left_behind = [slot for slot in self._free if not slot.is_empty]
 
     @contextmanager
     def slot(self) -> Iterator["Slot"]:
-        """A slot for one batch, empty again at the end."""
-        offset = self._free.pop()
+        """A slot for one batch, empty again at the end. What was left behind must be cleared by then."""
+        slot = self._free.pop()
         try:
-            yield Slot(self._memory, offset)
+            yield slot
         finally:
-            self._clear(offset)
-            self._free.append(offset)
-
-    def _clear(self, offset: int) -> None:
-        _LENGTH.pack_into(self._memory, offset, 0)
-
-    def _read(self, offset: int) -> Note | None:
-        (length,) = _LENGTH.unpack_from(self._memory, offset)
-        if not length:
-            return None
-        start = offset + _LENGTH.size
-        return _parse(self._memory[start : start + length])
+            slot.clear()
+            self._free.append(slot)
 
 
 class Slot:
-    """Where one batch writes down, before each COMMIT, what it will count."""
+    """Where one batch writes down, before each COMMIT, what it will count, and then up to where."""
 
+    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+        self._note = _Entry(memory, offset)
+        self._totals = _Entry(memory, offset + _ENTRY_BYTES)
+
+    def note(self, counts: RecordedCounts, witness: Operation) -> None:
+        """Before COMMIT: the counts, with one of the batch's operations."""
+        self._note.write(_format_note(counts, witness))
+
+    def promise(self, totals: Totals) -> None:
+        """Before counting: the totals that the counters are about to reach."""
+        self._totals.write(json.dumps([[*series, total] for series, total in totals.items()]).encode())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing left to count."""
+        return not (self._note.read() or self._totals.read())
+
+    def read(self) -> Note | Totals:
+        """The totals if they were written, else the note."""
+        totals = self._totals.read()
+        if totals:
+            return {tuple(series): total for *series, total in json.loads(totals)}
+        return _parse_note(self._note.read())
+
+    def clear(self) -> None:
+        """The batch is counted, or was never committed. The totals go last: they may be reached again."""
+        self._note.write(b"")
+        self._totals.write(b"")
+
+
+class _Entry:
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
         self._memory = memory
         self._offset = offset
 
-    def note(self, counts: RecordedCounts, witness: Operation) -> None:
-        """Write; the length comes last, so that half a note is none."""
-        text = _format(Note(witness.chain_id, witness.idempotency_key, witness.response, counts))
-        if len(text) > _SLOT_BYTES - _LENGTH.size:
-            return
+    def write(self, text: bytes) -> None:
+        """Write; the length comes last, so that half of it is none. A text that is too long is left out."""
         start = self._offset + _LENGTH.size
         _LENGTH.pack_into(self._memory, self._offset, 0)
-        self._memory[start : start + len(text)] = text
-        _LENGTH.pack_into(self._memory, self._offset, len(text))
+        if len(text) <= _ENTRY_BYTES - _LENGTH.size:
+            self._memory[start : start + len(text)] = text
+            _LENGTH.pack_into(self._memory, self._offset, len(text))
+
+    def read(self) -> bytes:
+        (length,) = _LENGTH.unpack_from(self._memory, self._offset)
+        start = self._offset + _LENGTH.size
+        return self._memory[start : start + length]
 
 
-def _format(note: Note) -> bytes:
-    chain, by_kind_and_outcome, issued, redeemed = note.counts
+def _format_note(counts: RecordedCounts, witness: Operation) -> bytes:
+    chain, by_kind_and_outcome, issued, redeemed = counts
     operations = [(*pair, count) for pair, count in by_kind_and_outcome.items()]
-    counts = (chain, operations, issued, redeemed)
-    return json.dumps([note.chain_id, note.idempotency_key, note.response.hex(), counts]).encode()
+    identity = (witness.chain_id, witness.idempotency_key, witness.entry_hash.hex())
+    return json.dumps([*identity, (chain, operations, issued, redeemed)]).encode()
 
 
-def _parse(text: bytes) -> Note:
-    chain_id, idempotency_key, response, (chain, operations, issued, redeemed) = json.loads(text)
+def _parse_note(text: bytes) -> Note:
+    chain_id, idempotency_key, entry_hash, (chain, operations, issued, redeemed) = json.loads(text)
     by_kind_and_outcome = {(kind, outcome): count for kind, outcome, count in operations}
     counts = RecordedCounts(chain, by_kind_and_outcome, issued, redeemed)
-    return Note(chain_id, idempotency_key, bytes.fromhex(response), counts)
+    return Note(chain_id, idempotency_key, bytes.fromhex(entry_hash), counts)

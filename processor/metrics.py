@@ -4,7 +4,7 @@ Label children are made once, never on the way of a call, and calls are counted 
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from time import perf_counter
@@ -96,6 +96,11 @@ BATCH_RERUNS: Final = Counter(
 )
 
 
+# What is counted and its labels, and how much of it.
+Series = tuple[str, ...]
+Totals = dict[Series, int]
+
+
 class RecordedCounts(NamedTuple):
     """What a batch adds to the ledger: operations by (kind, outcome), and points."""
 
@@ -151,13 +156,16 @@ class LedgerMetrics:
             StorageUnavailable: BATCH_RERUNS.labels("unavailable"),
         }
 
-    def count_recorded(self, counts: RecordedCounts) -> None:
-        """Count the operations of a batch that is committed."""
-        chain = CHAINS.label(counts.chain)
-        for (kind, outcome), operations in counts.operations.items():
-            _operations_child(chain, Kind(kind), Outcome(outcome)).inc(operations)
-        _issued_child(chain).inc(counts.issued_points)
-        _redeemed_child(chain).inc(counts.redeemed_points)
+    def count_recorded(self, counts: RecordedCounts, promise: Callable[[Totals], object]) -> None:
+        """Count the operations of a batch that is committed; `promise` is told the new totals before."""
+        totals = {series: _exact(series).value + count for series, count in _increments(counts).items()}
+        promise(totals)
+        self.raise_to(totals)
+
+    def raise_to(self, totals: Totals) -> None:
+        """Bring counters up to these totals; those that have reached theirs stay as they are."""
+        for series, total in totals.items():
+            _exact(series).raise_to(total)
 
     def count_unrecorded(
         self, chain_name: str, calls: Sequence[Call], replies: Sequence[Reply | None]
@@ -196,11 +204,43 @@ def _replays_child(chain: str, kind: Kind) -> Counter:
     return REPLAYS.labels(chain, kind.name.lower())
 
 
-@cache
-def _issued_child(chain: str) -> Counter:
-    return POINTS_ISSUED.labels(chain)
+# --- counters that a kill can't make differ from the ledger -------------------------------------------
+
+_RECORDED: Final[Mapping[str, Counter]] = {
+    "operations": OPERATIONS,
+    "points_issued": POINTS_ISSUED,
+    "points_redeemed": POINTS_REDEEMED,
+}
+
+
+class _ExactCounter:
+    """Knows its value, so that an increment that may have been made or not can be made sure."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        [family] = counter.collect()
+        self.value = int(family.samples[0].value)
+
+    def raise_to(self, total: int) -> None:
+        if total > self.value:
+            self._counter.inc(total - self.value)
+            self.value = total
 
 
 @cache
-def _redeemed_child(chain: str) -> Counter:
-    return POINTS_REDEEMED.labels(chain)
+def _exact(series: Series) -> _ExactCounter:
+    name, *labels = series
+    return _ExactCounter(_RECORDED[name].labels(*labels))
+
+
+def _increments(counts: RecordedCounts) -> Totals:
+    chain = CHAINS.label(counts.chain)
+    operations = {
+        ("operations", chain, Kind(kind).name.lower(), Outcome(outcome).name): count
+        for (kind, outcome), count in counts.operations.items()
+    }
+    return {
+        **operations,
+        ("points_issued", chain): counts.issued_points,
+        ("points_redeemed", chain): counts.redeemed_points,
+    }

@@ -85,7 +85,7 @@ class Settlement:
         self._ours = {
             key: operation
             for key, operation in self._uncertain.items()
-            if key in loaded.recorded and loaded.recorded[key].response == operation.response
+            if key in loaded.recorded and loaded.recorded[key].entry_hash == operation.entry_hash
         }
         self._unclaimed = set(self._ours)
         for call in self._calls:
@@ -140,7 +140,8 @@ class Settlement:
         operation = seal(draft, response, account.entry_hash)
         self.operations.append(operation)
         self._changed[account.member_id] = account_after(operation)
-        loaded.recorded[command.idempotency_key] = Recorded(decision.outcome, payload, response)
+        recorded = Recorded(decision.outcome, payload, response, operation.entry_hash)
+        loaded.recorded[command.idempotency_key] = recorded
         return Reply(decision.outcome, response, replayed=False)
 
     def _refuse_time(self) -> Reply:

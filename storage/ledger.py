@@ -141,8 +141,8 @@ class PostgresTransaction:
             wanted.latest_us,
         )
         return {
-            key: Recorded(Outcome(outcome), fingerprint, response)
-            for key, outcome, fingerprint, response in rows
+            key: Recorded(Outcome(outcome), fingerprint, response, entry_hash)
+            for key, outcome, fingerprint, response, entry_hash in rows
         }
 
     async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:

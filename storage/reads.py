@@ -48,5 +48,5 @@ class PostgresReader:
             raise translate(error) from error
 
 
-def _recorded(outcome: int, fingerprint: bytes, response: bytes) -> Recorded:
-    return Recorded(Outcome(outcome), fingerprint, response)
+def _recorded(outcome: int, *others: bytes) -> Recorded:
+    return Recorded(Outcome(outcome), *others)

@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 import structlog
 
 from processor.app.parts import Worker
-from processor.commit_journal import CommitJournal
+from processor.commit_journal import CommitJournal, Note
 from processor.domain.failures import StorageFailure, StorageUnavailable
 from processor.gauges import (
     DATABASE_UP,
@@ -86,8 +86,17 @@ async def show_database(worker: Worker) -> NoReturn:
 
 async def count_left_behind(worker: Worker, journal: CommitJournal, metrics: LedgerMetrics) -> None:
     """Count the batches that the process before this one was killed over, if they were committed."""
+    left_behind = [(slot, slot.read()) for slot in journal.left_behind]
+    # Totals come first: those that others are added to.
+    for slot, entry in sorted(left_behind, key=lambda each: isinstance(each[1], Note)):
+        if not isinstance(entry, Note):
+            metrics.raise_to(entry)
+        elif await _is_committed(worker, entry):
+            metrics.count_recorded(entry.counts, slot.promise)
+        slot.clear()
+
+
+async def _is_committed(worker: Worker, note: Note) -> bool:
     reader = PostgresReader(worker.storage.pool)
-    for note in journal.left_behind:
-        recorded = await reader.recorded(note.chain_id, note.idempotency_key)
-        if recorded and recorded.response == note.response:
-            metrics.count_recorded(note.counts)
+    recorded = await reader.recorded(note.chain_id, note.idempotency_key)
+    return recorded is not None and recorded.entry_hash == note.entry_hash

@@ -48,6 +48,7 @@ class Recorded(NamedTuple):
     outcome: Outcome
     fingerprint: bytes
     response: bytes
+    entry_hash: bytes
 
 
 def draft_operation(

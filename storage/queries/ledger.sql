@@ -45,7 +45,8 @@ SELECT
     operation.idempotency_key,
     operation.outcome,
     operation.fingerprint,
-    operation.response
+    operation.response,
+    operation.entry_hash
 FROM unnest($2::text[]) AS wanted (idempotency_key)
 INNER JOIN operation
     ON

@@ -10,7 +10,8 @@ FROM read_account($1, $2, $3);
 SELECT
     outcome,
     fingerprint,
-    response
+    response,
+    entry_hash
 FROM read_recorded($1, $2);
 
 -- name: operations
@@ -19,5 +20,6 @@ SELECT
     idempotency_key,
     outcome,
     fingerprint,
-    response
+    response,
+    entry_hash
 FROM read_operations($1, $2, $3, $4);

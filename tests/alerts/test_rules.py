@@ -1,5 +1,6 @@
 """The rules by promtool: they are valid, and every alert is shown to fire and to stay quiet."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
+from processor.domain.outcomes import Outcome
+from processor.rpc.status import ANSWERS
 from tests.alerts.rules import RULES_FILE, TEST_FILES, Rule, alerts, metric_names, recorded_names, rules
 from tests.promtool import promtool
 
@@ -78,3 +82,30 @@ def test_every_alert_says_what_who_and_where_to_read_on(alert: Rule) -> None:
     assert annotations.keys() == {"summary", "description", "runbook_url"}
     assert annotations["summary"].endswith(".")
     assert "{{" in annotations["description"] or alert["expr"].startswith("absent(")
+
+
+def test_what_counts_against_availability_is_what_the_service_answers_with_such_a_code() -> None:
+    bad_events = {rule["labels"]["slo"]: rule["expr"] for rule in rules() if is_bad_events(rule)}
+    codes = matched(bad_events["calls"], "grpc_code")
+    outcomes = matched(bad_events["operations"], "outcome")
+
+    assert codes == {"UNAVAILABLE", "INTERNAL", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
+    assert outcomes == {outcome.name for outcome, answer in ANSWERS.items() if answer.code.name in codes}
+
+
+def test_every_outcome_and_method_that_rules_name_exists() -> None:
+    expressions = " ".join(rule["expr"] for rule in rules())
+    methods = DESCRIPTOR.services_by_name["TransactionService"].methods_by_name
+
+    assert matched(expressions, "outcome") <= {outcome.name for outcome in Outcome}
+    assert matched(expressions, "grpc_method") <= set(methods)
+
+
+def is_bad_events(rule: Rule) -> bool:
+    return bool(rule.get("record") == "loyalty:slo_bad_events:rate5m")
+
+
+def matched(expression: str, label: str) -> set[str]:
+    """The values that the expression selects of a label."""
+    values = re.findall(rf'\b{label}=~?"([^"]+)"', expression)
+    return {value for alternatives in values for value in alternatives.split("|")}

@@ -1,6 +1,7 @@
 """The chart as tests see it: rendered by Helm's own library, without a cluster or a network."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import helm_python as helm
@@ -21,9 +22,9 @@ Values = Mapping[str, Any]
 Object = dict[str, Any]
 
 
-def render(values: Values, *, is_upgrade: bool = False) -> list[Object]:
+def render(values: Values, *, is_upgrade: bool = False, chart: Path = CHART) -> list[Object]:
     """The objects of an install (or upgrade) with these values and no others."""
-    files = render_files(values, is_upgrade=is_upgrade)
+    files = render_files(values, is_upgrade=is_upgrade, chart=chart)
     return [
         item
         for path, text in files.items()
@@ -33,10 +34,10 @@ def render(values: Values, *, is_upgrade: bool = False) -> list[Object]:
     ]
 
 
-def render_files(values: Values, *, is_upgrade: bool = False) -> dict[str, str]:
+def render_files(values: Values, *, is_upgrade: bool = False, chart: Path = CHART) -> dict[str, str]:
     """The text of each template by its path. Raises HelmError."""
-    with helm.Chart.load(CHART) as chart:
-        return chart.render(
+    with helm.Chart.load(chart) as loaded:
+        return loaded.render(
             dict(values), name=RELEASE, namespace=NAMESPACE, is_install=not is_upgrade, is_upgrade=is_upgrade
         )
 

@@ -2,18 +2,17 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.chart.chart import DATABASE, find, find_all, merged, render
 from tests.chart.generate import CHART
+from tests.promtool import promtool
 
 RULES = CHART / "files/rules/loyalty.rules.yaml"
-DASHBOARDS = sorted(CHART.glob("files/dashboards/*.json"))
+DASHBOARD = {"title": "path of a call", "panels": [{"legendFormat": '{{method}}: {{ "`x`" }}'}]}
 
 
 def rendered_rules(**values: Any) -> dict[str, Any]:
@@ -48,23 +47,25 @@ def test_runbooks_can_be_put_behind_the_address_of_the_repository() -> None:
         assert alert["annotations"]["runbook_url"].startswith("https://git.example/loyalty/docs/runbooks/")
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian: prometheus)")
 def test_promtool_accepts_the_rendered_rules(tmp_path: Path) -> None:
     file = tmp_path / "rendered.yaml"
     file.write_text(yaml.safe_dump(rendered_rules()))
-    checked = subprocess.run(
-        ["promtool", "check", "rules", file], capture_output=True, text=True, check=False
-    )
+    checked = promtool("check", "rules", file)
 
-    assert checked.returncode == 0, checked.stderr
+    assert checked.returncode == 0, checked.stdout
 
 
-def test_every_dashboard_is_a_config_map_that_the_sidecar_finds() -> None:
+def test_every_dashboard_is_a_config_map_that_the_sidecar_finds(tmp_path: Path) -> None:
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    dashboards = chart / "files/dashboards"
+    dashboards.mkdir(exist_ok=True)
+    (dashboards / "one-more.json").write_text(json.dumps(DASHBOARD, indent=2) + "\n")
     values = {"metrics": {"dashboards": {"enabled": True}}}
-    maps = find_all(render(merged(DATABASE, values)), "ConfigMap")
+    maps = find_all(render(merged(DATABASE, values), chart=chart), "ConfigMap")
     found = {name: json.loads(text) for item in maps for name, text in item["data"].items()}
 
-    assert found == {path.name: json.loads(path.read_text()) for path in DASHBOARDS}
+    assert found == {path.name: json.loads(path.read_text()) for path in dashboards.glob("*.json")}
+    assert found["one-more.json"] == DASHBOARD
     assert all(item["metadata"]["labels"]["grafana_dashboard"] == "1" for item in maps)
 
 

@@ -62,7 +62,7 @@ async def test_the_newest_use_of_a_key(
     assert last.idempotency_key == "key-1"
     newest = operations[0]
     assert await reader.recorded(chain_id, "key-1") == Recorded(
-        Outcome.INSUFFICIENT_POINTS, newest.fingerprint, newest.response
+        Outcome.INSUFFICIENT_POINTS, newest.fingerprint, newest.response, newest.entry_hash
     )
 
 
@@ -76,7 +76,7 @@ async def test_pages_of_operations_across_partitions(
     operations = decided(chain_id, [*commands, accrual("other", 2)])
     await write(owner, operations)
     expected = [
-        (row.member_sequence, row.idempotency_key, Recorded(row.outcome, row.fingerprint, row.response))
+        (row.member_sequence, row.idempotency_key, Recorded(row.outcome, *row[-3:]))
         for row in operations[9::-1]
     ]
     assert await reader.operations(chain_id, 1, LAST, 4) == expected[:4]

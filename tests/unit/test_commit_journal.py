@@ -1,0 +1,86 @@
+"""What a worker that is killed amid its counting leaves behind, and what its successor makes of it."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from processor.commit_journal import CommitJournal, Note
+from processor.domain.command import Kind
+from processor.domain.outcomes import Outcome
+from processor.metrics import LedgerMetrics, RecordedCounts, Totals
+from tests.history import accrual, decided
+
+OPERATIONS = {(int(Kind.ACCRUE), int(Outcome.APPLIED)): 3, (int(Kind.REDEEM), 1): 1}
+[WITNESS] = decided(7, [accrual("key", 1)])
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing runs after it but what its caller does."""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"loyalty_{name}_total", labels) or 0
+
+
+def test_a_note_is_left_behind_until_it_is_cleared(file: Path) -> None:
+    counts = RecordedCounts("noted", OPERATIONS, 30, 5)
+    with pytest.raises(Killed):
+        note_and_die(CommitJournal(file, 2), counts)
+    for _ in range(2):  # a successor may die as well
+        [slot] = CommitJournal(file, 2).left_behind
+        assert slot.read() == Note(7, "key", WITNESS.entry_hash, counts)
+    slot.clear()
+    assert CommitJournal(file, 2).left_behind == []
+
+
+def note_and_die(journal: CommitJournal, counts: RecordedCounts) -> None:
+    # No `with`: the end of a process does not tidy up.
+    slot = journal.slot().__enter__()
+    slot.note(counts, WITNESS)
+    raise Killed
+
+
+def test_a_batch_that_is_over_leaves_nothing(file: Path) -> None:
+    with CommitJournal(file, 1).slot() as slot:
+        slot.note(RecordedCounts("over", OPERATIONS, 30, 5), WITNESS)
+        slot.promise({("points_issued", "over"): 30})
+    assert CommitJournal(file, 1).left_behind == []
+
+
+@pytest.mark.parametrize("increments", range(5))
+def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: int) -> None:
+    """Wherever the kill came, each counter is where it must be, and stays there."""
+    chain = f"broken-{increments}"
+    counts = RecordedCounts(chain, OPERATIONS, 30, 5)
+    metrics = LedgerMetrics()
+    slot = CommitJournal(file, 1).slot().__enter__()
+    slot.note(counts, WITNESS)
+
+    def promise_and_die(totals: Totals) -> None:
+        slot.promise(totals)
+        metrics.raise_to(dict(list(totals.items())[:increments]))
+        raise Killed
+
+    with pytest.raises(Killed):
+        metrics.count_recorded(counts, promise_and_die)
+    for _ in range(2):
+        [left] = CommitJournal(file, 1).left_behind
+        totals = left.read()
+        assert isinstance(totals, dict)
+        LedgerMetrics().raise_to(totals)
+    assert value("operations", chain=chain, kind="accrue", outcome="APPLIED") == 3
+    assert value("operations", chain=chain, kind="redeem", outcome="INSUFFICIENT_POINTS") == 1
+    assert value("points_issued", chain=chain) == 30
+    assert value("points_redeemed", chain=chain) == 5
+
+
+def test_a_note_that_is_too_long_is_left_out(file: Path) -> None:
+    with pytest.raises(Killed):
+        note_and_die(CommitJournal(file, 1), RecordedCounts("x" * 10_000, {}, 1, 1))
+    assert CommitJournal(file, 1).left_behind == []
