@@ -87,10 +87,10 @@ async def _probe(dsn: str) -> float:
 
 
 async def _send_probes(connection: PoolConnectionProxy) -> None:
-    now_us = time.time_ns() // 1_000
+    earliest_us = time.time_ns() // 1_000 - _WINDOW_DAYS * _DAY_US
     for _ in range(_PROBES):
         keys = [secrets.token_hex(16) for _ in range(_KEYS)]
-        await connection.fetch(_PROBE, _CHAIN_ID, keys, now_us - _WINDOW_DAYS * _DAY_US, now_us)
+        await connection.fetch(_PROBE, _CHAIN_ID, keys, earliest_us)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,3 @@ ALTER ROLE loyalty_service SET enable_bitmapscan = 'off';
 ALTER ROLE loyalty_service SET enable_hashjoin = 'off';
 ALTER ROLE loyalty_service SET enable_mergejoin = 'off';
 ALTER ROLE loyalty_service SET jit = 'off';
-
--- name: plan_with_values
--- Citus finds the shard of a statement by the value of chain_id, which a generic plan does not know.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', FALSE) FROM pg_extension
-WHERE extname = 'citus';

@@ -22,7 +22,7 @@ ARGUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "read_accounts": ([1, 2],),
     "lock_accounts": ([1, 2],),
     "find_cards": (["card-1", "card-2"],),
-    "probe_keys": (["key-1", "key-2"], NOW_US, NOW_US),
+    "probe_keys": (["key-1", "key-2"], NOW_US),
     "update_accounts": ([1, 2], [0, 0], [1, 1], [b"", b""], [0, 0]),
 }
 
