@@ -104,7 +104,7 @@ def _find(file: Path, column: str, value: Any, chain: str | None) -> list[Operat
 def _recorded(operation: Operation) -> dict[str, Any]:
     from processor.rpc.render import recorded_as_dict
 
-    recorded = Recorded(Outcome(operation.outcome), operation.fingerprint, operation.response)
+    recorded = Recorded(Outcome(operation.outcome), *operation[-3:])
     return recorded_as_dict(operation.idempotency_key, recorded)
 
 
