@@ -13,7 +13,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test bench replay drill fmt protos docs pictures lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository
+        lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
@@ -26,7 +26,7 @@ run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreS
 test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
-lint: lint-python lint-types lint-imports lint-sql lint-protos lint-spelling lint-repository ## Check everything that can be checked without running it
+lint: lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository ## Check everything that can be checked without running it
 	@echo 'lint: all green'
 
 fmt: $(VENV)/.dev ## Format Python, SQL and protobuf, and apply safe fixes
@@ -55,7 +55,9 @@ drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a poi
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
-	@$(call compile,requirements.lock,pyproject.toml --extra embedded --group build)
+	@$(call compile,requirements.lock,pyproject.toml --extra embedded --extra tracing --group build)
+	@$(call compile,requirements-build.lock,--group build -c requirements.lock)
+	@$(call compile,requirements-image.lock,pyproject.toml --extra tracing -c requirements.lock)
 	@$(call compile,requirements-dev.lock,--group dev -c requirements.lock)
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)
@@ -92,6 +94,11 @@ lint-protos: $(VENV)/.dev
 	@$(BIN)/buf format --diff --exit-code protos
 	@$(call in_scratch,$(call generate,$$scratch) && diff -rq -x __init__.py -x py.typed -x __pycache__ $$scratch/loyalty loyalty) \
 	  || { echo 'loyalty/ is not what protos/ generates; run: make protos' >&2; exit 1; }
+
+lint-containers: $(VENV)/.dev
+	@echo 'lint: hadolint, compose specification'
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema -q --builtin-schema vendor.compose-spec compose.yaml
 
 lint-spelling: $(VENV)/.dev
 	@echo 'lint: codespell'

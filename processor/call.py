@@ -10,13 +10,17 @@ from processor.ports import Reply
 class CallGroup:
     """The calls of one request; `done` ends when each has its reply, or is cancelled with the caller."""
 
-    __slots__ = ("_missing", "arrived", "calls", "done")
+    __slots__ = ("_missing", "arrived", "calls", "done", "trace_link")
 
-    def __init__(self, commands: Sequence[Command], deadline: float) -> None:
+    def __init__(
+        self, commands: Sequence[Command], deadline: float, trace_link: object | None = None
+    ) -> None:
+        """`trace_link` is what `Tracing.link` gave."""
         loop = asyncio.get_running_loop()
         self.arrived = loop.time()
         self.done: asyncio.Future[None] = loop.create_future()
         self.calls = [Call(self, command, deadline) for command in commands]
+        self.trace_link = trace_link
         self._missing = len(self.calls)
 
     async def replies(self) -> list[Reply]:
@@ -52,6 +56,11 @@ class Call:
     def arrived(self) -> float:
         """When the call arrived, in the event loop's seconds."""
         return self._group.arrived
+
+    @property
+    def trace_link(self) -> object | None:
+        """What links the call's span with that of its batch."""
+        return self._group.trace_link
 
     @property
     def is_waiting(self) -> bool:

@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, cast, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -124,6 +125,15 @@ class Settings(BaseSettings):
         description="Time between two measurements of the database, which read every account once",
     )
 
+    trace: Literal["off", "otlp"] = Field(
+        "off", description="Send spans by OTLP (extra `tracing`; OTEL_EXPORTER_OTLP_ENDPOINT says where to)"
+    )
+    trace_sample_ratio: float = Field(
+        0.01, ge=0, le=1, description="Share of the calls traced, beside those that their caller traces"
+    )
+    log_calls: Literal["none", "failures", "all"] = Field(
+        "failures", description="Calls that get a line in the log"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="Form of the log; auto is console on a terminal, else json"
@@ -217,6 +227,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.tls_cert_file and settings.tls_key_file:
         yield from _unusable_tls(settings)
+    if settings.trace == "otlp" and find_spec("opentelemetry") is None:
+        yield f"{given('trace')} but OpenTelemetry is not installed; install loyalty-processor[tracing]"
     if settings.batch_ops_max > settings.queue_ops_max:
         yield f"{given('batch_ops_max')} and {given('queue_ops_max')}; a batch can't be larger than the queue"
     if settings.drain_seconds >= settings.stop_seconds:

@@ -11,6 +11,7 @@ from processor.domain.outcomes import Outcome
 from processor.failpoints import hit
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
+from processor.tracing import Tracing
 
 _STALLED_SECONDS: Final = 0.15
 
@@ -18,9 +19,10 @@ _STALLED_SECONDS: Final = 0.15
 class Lane:
     """One batch at a time, taken from the chains that have calls here in turn."""
 
-    def __init__(self, ledger: Ledger, metrics: BatcherMetrics, batch_ops_max: int) -> None:
+    def __init__(self, ledger: Ledger, metrics: BatcherMetrics, tracing: Tracing, batch_ops_max: int) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        self._tracing = tracing
         self._batch_ops_max = batch_ops_max
         self._queues: dict[int, deque[Call]] = {}
         self._current: Sequence[Call] = ()
@@ -66,11 +68,13 @@ class Lane:
         now = asyncio.get_running_loop().time()
         self._current, self._current_chain_id, self._current_since = calls, chain_id, now
         try:
-            with self._metrics.time_batch(len(calls), now - calls[0].arrived):
+            links = (call.trace_link for call in calls)
+            with self._metrics.time_batch(len(calls), now - calls[0].arrived), self._tracing.batch(links):
                 await self._ledger.apply(chain_id, calls)
         except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
             request_id = report_defect("batch failed", defect, chain_id=chain_id, calls=len(calls))
-            self._ledger.refuse(chain_id, calls, Outcome.INTERNAL_ERROR, request_id=request_id)
+            # It may have been met after the commit, so nothing is known of the calls but that.
+            self._ledger.refuse(chain_id, calls, Outcome.OUTCOME_UNKNOWN, request_id=request_id)
         self._current = ()
         self._metrics.count_queued(-len(calls))
         if not self._queues:

@@ -25,6 +25,7 @@ from processor.failpoints import hit
 from processor.metrics import LedgerMetrics, recorded_counts
 from processor.ports import Directory, Encoder, LedgerStore, LedgerTransaction, Reply
 from processor.settlement import Settlement
+from processor.tracing import NO_TRACING, Tracing
 
 _PAUSE_SECONDS_FIRST: Final = 0.005
 _PAUSE_SECONDS_MAX: Final = 0.25
@@ -43,6 +44,7 @@ class Ledger:
         encoder: Encoder,
         metrics: LedgerMetrics,
         journal: CommitJournal,
+        tracing: Tracing = NO_TRACING,
         *,
         retry_seconds: float,
     ) -> None:
@@ -52,6 +54,7 @@ class Ledger:
         self._encoder = encoder
         self._metrics = metrics
         self._journal = journal
+        self._tracing = tracing
         self._retry_seconds = retry_seconds
         self._unreachable_since: float | None = None
         self._lockings_left: dict[int, int] = {}
@@ -97,11 +100,13 @@ class Ledger:
         settlement = self._settlement(chain_id, calls, uncertain)
         try:
             async with self._transaction(chain_id, settlement) as transaction:
-                loaded = await transaction.load(settlement.wanted())
+                with self._tracing.step("load"):
+                    loaded = await transaction.load(settlement.wanted())
                 settlement.settle(loaded)
                 counts = recorded_counts(settlement.chain.name, settlement.effects)
                 if settlement.operations:
-                    await transaction.save(settlement.operations, settlement.account_changes(loaded))
+                    with self._tracing.step("save"):
+                        await transaction.save(settlement.operations, settlement.account_changes(loaded))
                     slot.note(counts, settlement.operations[0])
                 elif loaded.recorded:
                     await transaction.confirm()

@@ -57,7 +57,7 @@ def compare(
         float, typer.Option(min=0, max=3, help="Exponent of Zipf's law for members; 0: all alike.")
     ] = 0.0,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds that count.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of one run of a round.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of one run of a round.")] = 4.0,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Workers of the service.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Short runs: about a minute in all.")] = False,
     json_file: Annotated[

@@ -60,9 +60,11 @@ def _positive(text: str) -> int:
 
 def _check(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
+    if not options or options.worker:  # a worker is told by its master
+        return
     if not environment.host:
         sys.exit("locust: no address: give --host HOST:PORT of the service")
-    if options and not options.api_key:
+    if not options.api_key:
         sys.exit("locust: no API key: give --api-key or set LOYALTY_API_KEY")
 
 

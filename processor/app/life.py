@@ -13,6 +13,7 @@ from processor.app.parts import (
     Report,
     Worker,
     make_batcher,
+    make_tracing,
     open_journal,
     start_rpc,
 )
@@ -48,10 +49,12 @@ async def run(settings: Settings, report: Report, index: int) -> int:
     storage = await _storage_when_there(settings, report, stop)
     if storage is None:
         return 0
+    tracing = make_tracing(settings, index)
     try:
-        return await _serve(Worker(index, settings, report, storage), stop)
+        return await _serve(Worker(index, settings, report, storage, tracing), stop)
     finally:
         await storage.close()
+        await asyncio.to_thread(tracing.close)
 
 
 async def _serve(worker: Worker, stop: asyncio.Event) -> int:

@@ -3,17 +3,22 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from socket import gethostname
 from typing import Final, NamedTuple
 
 from processor.batcher import Batcher
+from processor.card_book import CardBook
 from processor.commit_journal import CommitJournal
 from processor.config import Settings
 from processor.ledger import Ledger
 from processor.metrics import COMMIT_SECONDS, BatcherMetrics, LedgerMetrics
 from processor.rpc.encoder import ProtobufEncoder
+from processor.rpc.handlers import Observation
 from processor.rpc.server import RpcServer, Tls, start_server
 from processor.supervisor_link import State
+from processor.tracing import NO_TRACING, Tracing
 from processor.worker import METRICS_VARIABLE
+from storage.cards import PostgresCards
 from storage.ledger import PostgresLedger
 from storage.opened import OpenStorage
 from storage.reads import PostgresReader
@@ -31,6 +36,7 @@ class Worker(NamedTuple):
     settings: Settings
     report: Report
     storage: OpenStorage
+    tracing: Tracing
 
 
 def open_journal(worker: Worker) -> CommitJournal:
@@ -40,20 +46,37 @@ def open_journal(worker: Worker) -> CommitJournal:
     return CommitJournal(file, worker.settings.lanes)
 
 
+def make_tracing(settings: Settings, place: int) -> Tracing:
+    """What the settings ask for. OpenTelemetry is imported only where it is used."""
+    if settings.trace == "off":
+        return NO_TRACING
+    from processor.otel_tracing import OtelTracing
+
+    return OtelTracing(settings.trace_sample_ratio, {"service.instance.id": f"{gethostname()}-{place}"})
+
+
 def make_batcher(worker: Worker, metrics: LedgerMetrics, journal: CommitJournal) -> Batcher:
     """The batcher over the ledger over PostgreSQL."""
-    settings, storage = worker.settings, worker.storage
+    settings, storage, tracing = worker.settings, worker.storage, worker.tracing
+
+    def note_commit(seconds: float) -> None:
+        COMMIT_SECONDS.observe(seconds)
+        tracing.note_step("commit", seconds)
+
     ledger = Ledger(
-        PostgresLedger(storage.pool, storage.partitions, COMMIT_SECONDS.observe),
+        PostgresLedger(storage.pool, storage.partitions, note_commit),
         storage.directory,
         ProtobufEncoder(),
         metrics,
         journal,
+        tracing,
         retry_seconds=settings.retry_seconds,
     )
     return Batcher(
         ledger,
         BatcherMetrics(),
+        CardBook(PostgresCards(storage.pool)),
+        tracing,
         lanes=settings.lanes,
         batch_ops_max=settings.batch_ops_max,
         queue_ops_max=settings.queue_ops_max,
@@ -73,6 +96,7 @@ async def start_rpc(worker: Worker, batcher: Batcher) -> RpcServer:
         connection_age_seconds_max=settings.connection_age_seconds_max,
         connection_age_grace_seconds=settings.connection_age_grace_seconds,
         tls=_tls(settings),
+        observation=Observation(worker.tracing, settings.log_calls),
     )
 
 

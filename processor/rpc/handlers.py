@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Final, Never, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NamedTuple, Never, TypeVar
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -15,9 +15,11 @@ from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
 from processor.rpc.authentication import Authenticator
+from processor.rpc.call_log import CallLog
 from processor.rpc.decode import check_size
 from processor.rpc.metrics import CallMetrics, MethodMetrics
 from processor.rpc.status import CODES, Refused
+from processor.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 # Messages are bytes, but the end of a stream is a value of gRPC's own.
@@ -82,35 +84,71 @@ class MessageStream:
                 self._metrics.sent.inc()
 
 
+class Observation(NamedTuple):
+    """How calls are traced, and which of them are logged."""
+
+    tracing: Tracing
+    logged_calls: str
+
+
+UNOBSERVED: Final = Observation(NO_TRACING, "none")
+
+
 def service_handlers(
-    descriptor: ServiceDescriptor, service: object, admission: Admission
+    descriptor: ServiceDescriptor, service: object, admission: Admission, observation: Observation
 ) -> grpc.GenericRpcHandler:
     """Handlers of every method of a service; `service` has them under their names in the contract."""
     handlers = {
-        method.name: _handler(method, getattr(service, method.name), admission)
+        method.name: _handler(method, getattr(service, method.name), admission, observation)
         for method in descriptor.methods
     }
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
 def _handler(
-    descriptor: MethodDescriptor, method: Any, admission: Admission
+    descriptor: MethodDescriptor, method: Any, admission: Admission, observation: Observation
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     grpc_type = "bidi_stream" if descriptor.client_streaming else "unary"
     metrics = MethodMetrics(grpc_type, descriptor.containing_service.full_name, descriptor.name)
+    observer = Observer(metrics, CallLog(descriptor, observation.logged_calls), observation.tracing)
     if descriptor.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream_handler(method, admission, metrics))
-    return grpc.unary_unary_rpc_method_handler(_unary_handler(method, admission, metrics))
+        return grpc.stream_stream_rpc_method_handler(_stream_handler(method, admission, metrics, observer))
+    return grpc.unary_unary_rpc_method_handler(_unary_handler(method, admission, metrics, observer))
 
 
-def _unary_handler(method: UnaryMethod, admission: Admission, metrics: MethodMetrics) -> Any:
+class Observer:
+    """Counts, times, traces and logs the calls of one method."""
+
+    def __init__(self, metrics: MethodMetrics, call_log: CallLog, tracing: Tracing) -> None:
+        self._metrics = metrics
+        self._log = call_log
+        self._tracing = tracing
+
+    @contextmanager
+    def call(self, context: Context, data: bytes) -> Iterator[CallMetrics]:
+        """Watch the call that is handled inside of it."""
+        metadata = context.invocation_metadata() or ()
+        with self._tracing.call(self._metrics.method, metadata) as span, self._metrics.call() as call:
+            try:
+                yield call
+            finally:
+                outcome = call.outcome
+                span.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": outcome})
+                self._log.note(
+                    outcome=outcome, chain=call.chain, data=data, metadata=metadata, seconds=call.seconds()
+                )
+
+
+def _unary_handler(
+    method: UnaryMethod, admission: Admission, metrics: MethodMetrics, observer: Observer
+) -> Any:
     async def reply_to(data: bytes, context: Context, call: CallMetrics) -> Reply:
         chain_id = await admission.admit(context, call)
         admission.check(data)
         return await method(chain_id, data, _deadline(context))
 
     async def handle(data: bytes, context: Context) -> bytes:
-        with metrics.call() as call:
+        with observer.call(context, data) as call:
             metrics.received.inc()
             reply = await _or_refusal(reply_to(data, context, call), metrics.method)
             if reply.outcome is not Outcome.APPLIED:
@@ -118,23 +156,25 @@ def _unary_handler(method: UnaryMethod, admission: Admission, metrics: MethodMet
             if reply.replayed:
                 context.set_trailing_metadata(_REPLAYED)
             metrics.sent.inc()
-            call.code = grpc.StatusCode.OK
+            call.end(grpc.StatusCode.OK, reply.outcome.name)
             return reply.body
 
     return handle
 
 
-def _stream_handler(method: StreamMethod, admission: Admission, metrics: MethodMetrics) -> Any:
+def _stream_handler(
+    method: StreamMethod, admission: Admission, metrics: MethodMetrics, observer: Observer
+) -> Any:
     async def exchange(context: Context, call: CallMetrics) -> None:
         chain_id = await admission.admit(context, call)
         await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
 
     async def handle(_requests: object, context: Context) -> None:
-        with metrics.call() as call:
+        with observer.call(context, b"") as call:
             refusal = await _or_refusal(exchange(context, call), metrics.method)
             if refusal:
                 await _abort(context, call, refusal)
-            call.code = grpc.StatusCode.OK
+            call.end(grpc.StatusCode.OK, Outcome.APPLIED.name)
 
     return handle
 
@@ -160,6 +200,6 @@ def _deadline(context: Context) -> float:
 async def _abort(context: Context, call: CallMetrics, reply: Reply) -> Never:
     """End a call with the status in the reply, whose bytes are sent as they are."""
     status = status_pb2.Status.FromString(reply.body)
-    call.code = CODES[status.code]
+    call.end(CODES[status.code], reply.outcome.name)
     trailing_metadata = ((_STATUS_DETAILS, reply.body), *(_REPLAYED if reply.replayed else ()))
-    await context.abort(call.code, status.message, trailing_metadata)
+    await context.abort(CODES[status.code], status.message, trailing_metadata)

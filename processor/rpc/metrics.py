@@ -80,12 +80,22 @@ class MethodMetrics:
 class CallMetrics:
     """One call; whatever leaves it before its `code` is set is a cancellation."""
 
-    __slots__ = ("_metrics", "_started", "chain", "code")
+    __slots__ = ("_metrics", "_started", "chain", "code", "outcome")
 
     def __init__(self, metrics: MethodMetrics) -> None:
         self._metrics = metrics
         self.code = grpc.StatusCode.CANCELLED
+        self.outcome = self.code.name
         self.chain: str | None = None
+
+    def end(self, code: grpc.StatusCode, outcome: str) -> None:
+        """Note how the call ends."""
+        self.code = code
+        self.outcome = outcome
+
+    def seconds(self) -> float:
+        """How long it has been under way."""
+        return perf_counter() - self._started
 
     def __enter__(self) -> Self:
         self._metrics.started.inc()
@@ -93,4 +103,4 @@ class CallMetrics:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._metrics.finish(self.code, perf_counter() - self._started, self.chain)
+        self._metrics.finish(self.code, self.seconds(), self.chain)

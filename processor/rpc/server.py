@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection
 from loyalty.v1 import transaction_service_pb2
 from processor.ports import LedgerReader
 from processor.rpc.authentication import Authenticator, KeyDirectory
-from processor.rpc.handlers import Admission, service_handlers
+from processor.rpc.handlers import UNOBSERVED, Admission, Observation, service_handlers
 from processor.rpc.transactions import CommandQueue, TransactionService
 
 _TRANSACTION_SERVICE: Final = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
@@ -67,6 +67,7 @@ async def start_server(
     connection_age_seconds_max: float,
     connection_age_grace_seconds: float,
     tls: Tls | None = None,
+    observation: Observation = UNOBSERVED,
 ) -> RpcServer:
     """Listen and serve. Port 0 takes a free one. Raises OSError, in one line, if the port can't be had."""
     server = grpc.aio.server(
@@ -74,7 +75,8 @@ async def start_server(
     )
     admission = Admission(Authenticator(directory), message_bytes_max)
     service = TransactionService(batcher, reader)
-    server.add_generic_rpc_handlers((service_handlers(_TRANSACTION_SERVICE, service, admission),))
+    handlers = service_handlers(_TRANSACTION_SERVICE, service, admission, observation)
+    server.add_generic_rpc_handlers((handlers,))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     channelz.add_channelz_servicer(server)

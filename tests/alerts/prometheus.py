@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -29,12 +30,21 @@ class Prometheus:
 
     def wait_until_ready(self) -> None:
         eventually(self._find_port, describe=self.log)
+        eventually(self._is_ready, describe=self.log)
 
     def _find_port(self) -> bool:
         assert self._process.poll() is None, self.log()
         listening = psutil.Process(self._process.pid).net_connections("tcp4")
         self._port = next((each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN), 0)
         return bool(self._port)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/-/ready", timeout=10):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
 
     def log(self) -> str:
         return self._log.read_text()

@@ -1,0 +1,57 @@
+"""One line of the log for a call: what was asked of which chain, and what became of it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+LEVELS: Final = ("none", "failures", "all")
+
+log = structlog.get_logger()
+
+
+class CallLog:
+    """Writes the lines of one method."""
+
+    def __init__(self, descriptor: MethodDescriptor, level: str) -> None:
+        """`level` is one of LEVELS; "failures" are calls that did not end with OK."""
+        self._method = descriptor.name
+        self._request_type: type[Message] | None = None
+        if "idempotency_key" in descriptor.input_type.fields_by_name:
+            self._request_type = GetMessageClass(descriptor.input_type)
+        self._writes = {"none": (), "failures": (False,), "all": (False, True)}[level]
+
+    def note(
+        self,
+        *,
+        outcome: str,
+        chain: str | None,
+        data: bytes,
+        metadata: Iterable[tuple[str, object]],
+        seconds: float,
+    ) -> None:
+        """Write the line, if calls like this one are logged. Cards and members are never named."""
+        is_ok = outcome == "APPLIED"
+        if is_ok not in self._writes:
+            return
+        log.info(
+            "call",
+            method=self._method,
+            chain=chain,
+            outcome=outcome,
+            key=self._key(data),
+            request_id=next((value for name, value in metadata if name == "x-request-id"), None),
+            milliseconds=round(seconds * 1000, 2),
+        )
+
+    def _key(self, data: bytes) -> str | None:
+        if self._request_type is None:
+            return None
+        try:
+            message = self._request_type.FromString(data)
+        except DecodeError:
+            return None
+        return str(getattr(message, "idempotency_key"))  # noqa: B009 (the type is known at run time only)

@@ -1,0 +1,52 @@
+"""The log of calls: what became of which, and never who the customer is."""
+
+import json
+
+import grpc
+import pytest
+
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from tests.chains import Chain, new_chain
+from tests.requests import accrue, redeem
+from tests.server import in_thread, serving
+
+CARD = "card-4711"
+
+
+async def logged_calls(database: str, log_calls: str) -> tuple[Chain, list[dict[str, object]]]:
+    """The lines of three calls: an accrual, a refusal, a call without an API key."""
+    chain = await new_chain(database)
+    await chain.add_members([1], {CARD: 1})
+    metadata = (("authorization", f"Bearer {chain.api_key}"), ("x-request-id", "till-9"))
+    async with (
+        in_thread(serving(database, log_calls=log_calls)) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        stub = TransactionServiceStub(channel)
+        await stub.Accrue(accrue(1, 10_000, card=CARD, idempotency_key="sale-1"), metadata=metadata)
+        for call in (
+            stub.Redeem(redeem(1, 5_000, card=CARD, idempotency_key="sale-2"), metadata=metadata),
+            stub.Accrue(accrue(1, 10_000, idempotency_key="sale-3")),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        log = server.log()
+    assert CARD not in log
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return chain, [line for line in lines if line["event"] == "call"]
+
+
+async def test_every_call_has_a_line_if_all_are_logged(database: str) -> None:
+    chain, lines = await logged_calls(database, "all")
+    told = [(line["method"], line["chain"], line["key"], line["request_id"]) for line in lines]
+    assert told == [
+        ("Accrue", chain.name, "sale-1", "till-9"),
+        ("Redeem", chain.name, "sale-2", "till-9"),
+        ("Accrue", None, "sale-3", None),
+    ]
+    assert [line["outcome"] for line in lines] == ["APPLIED", "REDEMPTION_ABOVE_LIMIT", "API_KEY_MISSING"]
+
+
+async def test_failures_alone_have_a_line_by_default(database: str) -> None:
+    _, lines = await logged_calls(database, "failures")
+    assert [line["key"] for line in lines] == ["sale-2", "sale-3"]
