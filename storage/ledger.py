@@ -116,7 +116,7 @@ class PostgresTransaction:
         self._chain_id = chain_id
         self._partitions = partitions
         self._home = home
-        self._read_statement = _SQL["lock_accounts" if locking else "read_accounts"]
+        self._is_locking = locking
 
     async def load(self, wanted: Wanted) -> Loaded:
         """As `LedgerTransaction.load`."""
@@ -129,7 +129,10 @@ class PostgresTransaction:
         return dict(map(tuple, rows))
 
     async def _read_accounts(self, member_ids: set[int]) -> dict[int, Account]:
-        rows = await self._connection.fetch(self._read_statement, self._chain_id, sorted(member_ids))
+        wanted = sorted(member_ids)
+        if self._is_locking:
+            await self._connection.execute(_SQL["lock_accounts"], self._chain_id, wanted)
+        rows = await self._connection.fetch(_SQL["read_accounts"], self._chain_id, wanted)
         return {row[0]: Account(*row) for row in rows}
 
     async def _probe(self, wanted: Wanted) -> dict[str, Recorded]:

@@ -21,12 +21,10 @@ FROM unnest($2::bigint[]) AS wanted (member_id)
 INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id;
 
 -- name: lock_accounts
--- The same, locked in the one order in which every process locks them.
-SELECT
-    account.member_id,
-    account.balance_points,
-    account.member_sequence,
-    account.entry_hash
+-- Locks them in the one order in which every process does. To be read by the next statement, for this one
+-- leaves out rows that changed while it waited for their locks: it checks them again in a plan whose run-time
+-- pruning then passes over their partitions.
+SELECT account.member_id
 FROM unnest($2::bigint[]) AS wanted (member_id)
 INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
 ORDER BY account.member_id
