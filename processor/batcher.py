@@ -1,15 +1,15 @@
 """Gathers concurrent calls into batches: a lane that is free takes whatever has queued, at once.
 
-An idle service adds no latency, a busy one batches by itself; there are no timers. Calls that name a member
-by its number always meet in the same lane, so they apply in the order of their arrival.
+An idle service adds no latency, a busy one batches by itself; there are no timers. Calls of one member always
+meet in the same lane, so they apply in the order of their arrival.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final
-from zlib import crc32
 
 from processor.call import Call, CallGroup
+from processor.card_book import CardBook
 from processor.domain.command import Command
 from processor.domain.outcomes import Outcome
 from processor.lane import Lane
@@ -30,6 +30,7 @@ class Batcher:
         self,
         ledger: Ledger,
         metrics: BatcherMetrics,
+        cards: CardBook,
         tracing: Tracing = NO_TRACING,
         *,
         lanes: int,
@@ -39,6 +40,7 @@ class Batcher:
         """`queue_ops_max` bounds the calls of one chain that wait or are under way here."""
         self._ledger = ledger
         self._metrics = metrics
+        self._cards = cards
         self._tracing = tracing
         metrics.set_bounds(lanes, queue_ops_max)
         self._queue_ops_max = queue_ops_max
@@ -63,6 +65,8 @@ class Batcher:
         decided are dropped, and nobody else's. Commands that do not fit into the queue are all refused.
         """
         group = CallGroup(commands, deadline, self._tracing.link())
+        if self._cards.must_learn(chain_id, commands):
+            await self._cards.learn(chain_id, commands)
         if self._is_draining:
             self._ledger.refuse(chain_id, group.calls, Outcome.SHUTTING_DOWN)
         elif self._open_ops(chain_id) + len(commands) > self._queue_ops_max:
@@ -76,23 +80,16 @@ class Batcher:
 
     def _queue(self, chain_id: int, group: CallGroup) -> None:
         self._metrics.count_queued(len(group.calls))
-        for lane, call in zip(self._lanes_of(group.calls), group.calls, strict=True):
+        for lane, call in zip(self._lanes_of(chain_id, group.calls), group.calls, strict=True):
             lane.put(chain_id, call)
 
-    def _lanes_of(self, calls: Sequence[Call]) -> list[Lane]:
-        """A lane for each call of one request, so that calls of one member or one key keep their order.
-
-        A card may be any member's, so with a card among them, all of them take one lane.
-        """
-        commands = [call.command for call in calls]
-        keys = {command.idempotency_key for command in commands}
-        if len(keys) < len(commands) or any(command.card for command in commands):
-            return [self._lane_of(commands[0])] * len(commands)
-        return [self._lane_of(command) for command in commands]
-
-    def _lane_of(self, command: Command) -> Lane:
-        identity = crc32(command.card.encode()) if command.card else command.member_id
-        return self._lanes[identity % len(self._lanes)]
+    def _lanes_of(self, chain_id: int, calls: Sequence[Call]) -> list[Lane]:
+        """A lane for each call: that of its member, or that of an earlier call with the same key."""
+        by_key: dict[str, Lane] = {}
+        for call in calls:
+            identity = self._cards.identity(chain_id, call.command)
+            by_key.setdefault(call.command.idempotency_key, self._lanes[identity % len(self._lanes)])
+        return [by_key[call.command.idempotency_key] for call in calls]
 
     async def drain(self) -> None:
         """Refuse new calls, finish what has been taken on, and end the lanes."""

@@ -73,7 +73,8 @@ class Lane:
                 await self._ledger.apply(chain_id, calls)
         except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
             request_id = report_defect("batch failed", defect, chain_id=chain_id, calls=len(calls))
-            self._ledger.refuse(chain_id, calls, Outcome.INTERNAL_ERROR, request_id=request_id)
+            # It may have been met after the commit, so nothing is known of the calls but that.
+            self._ledger.refuse(chain_id, calls, Outcome.OUTCOME_UNKNOWN, request_id=request_id)
         self._current = ()
         self._metrics.count_queued(-len(calls))
         if not self._queues:

@@ -235,7 +235,7 @@ def _exact(series: Series) -> _ExactCounter:
 
 def _increments(counts: RecordedCounts) -> Totals:
     chain = CHAINS.label(counts.chain)
-    operations = {
+    operations: Totals = {
         ("operations", chain, Kind(kind).name.lower(), Outcome(outcome).name): count
         for (kind, outcome), count in counts.operations.items()
     }

@@ -79,6 +79,14 @@ class LedgerReader(Protocol):
         ...
 
 
+class CardReader(Protocol):
+    """Looks cards up beside the hot path; failures are those of `processor.domain.failures`."""
+
+    async def members_by_card(self, chain_id: int, cards: Sequence[str]) -> dict[str, int]:
+        """The members of those cards that there are."""
+        ...
+
+
 class Encoder(Protocol):
     """Turns decisions into the bytes that a till gets."""
 

@@ -10,7 +10,14 @@ from processor.domain.chain import Chain
 from processor.domain.command import Command
 from processor.domain.decide import decide
 from processor.domain.fingerprint import differing_fields, fingerprint
-from processor.domain.operation import Operation, Recorded, account_after, draft_operation, seal
+from processor.domain.operation import (
+    Operation,
+    Recorded,
+    account_after,
+    draft_operation,
+    recorded_from,
+    seal,
+)
 from processor.domain.outcomes import Outcome
 from processor.domain.times import format_us
 from processor.ports import Encoder, Reply
@@ -65,7 +72,7 @@ class Settlement:
             list({command.card for command in commands if command.card}),
             list({command.idempotency_key for command in commands}),
             min(self._earliest_us, *times_us),
-            max(self._latest_us, *times_us),
+            self._earliest_us,
         )
 
     def account_changes(self, loaded: Loaded) -> list[AccountChange]:
@@ -85,7 +92,7 @@ class Settlement:
         self._ours = {
             key: operation
             for key, operation in self._uncertain.items()
-            if key in loaded.recorded and loaded.recorded[key].entry_hash == operation.entry_hash
+            if recorded_from(operation) in loaded.recorded.get(key, ())
         }
         self._unclaimed = set(self._ours)
         for call in self._calls:
@@ -98,13 +105,13 @@ class Settlement:
     def _settle_call(self, call: Call, loaded: Loaded) -> Reply | None:
         if not call.is_waiting:
             return None
-        if call.deadline <= self._loop_seconds:
-            return self._refuse(Outcome.DEADLINE_PASSED)
         command = call.command
         payload = fingerprint(command)
-        recorded = loaded.recorded.get(command.idempotency_key)
-        if recorded:
-            return self._repeat(command, payload, recorded)
+        repeated = self._repeat(command, payload, loaded)
+        if repeated:
+            return repeated
+        if call.deadline <= self._loop_seconds:
+            return self._refuse(Outcome.DEADLINE_PASSED)
         if not self._earliest_us <= command.occurred_at_us <= self._latest_us:
             return self._refuse_time()
         member_id = loaded.members_by_card.get(command.card, 0) if command.card else command.member_id
@@ -113,14 +120,21 @@ class Settlement:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
         return self._record(command, payload, account, loaded)
 
-    def _repeat(self, command: Command, payload: bytes, recorded: Recorded) -> Reply:
-        """Answer from the ledger, or refuse the reuse of the key for another payload."""
-        differing = differing_fields(recorded.fingerprint, payload)
-        if differing:
-            return self._refuse(Outcome.IDEMPOTENCY_KEY_REUSED, differing_fields=",".join(differing))
-        was_ours = command.idempotency_key in self._unclaimed
-        self._unclaimed.discard(command.idempotency_key)
-        return Reply(recorded.outcome, recorded.response, replayed=not was_ours)
+    def _repeat(self, command: Command, payload: bytes, loaded: Loaded) -> Reply | None:
+        """Answer from the ledger, or refuse the reuse of the key for another payload; None if it is free."""
+        key = command.idempotency_key
+        bound: Recorded | None = None
+        for recorded in loaded.recorded.get(key, ()):
+            if recorded.fingerprint == payload:
+                was_ours = key in self._unclaimed
+                self._unclaimed.discard(key)
+                return Reply(recorded.outcome, recorded.response, replayed=not was_ours)
+            if recorded.occurred_at_us >= loaded.binding_from_us:
+                bound = recorded
+        if bound is None:
+            return None
+        differing = ",".join(differing_fields(bound.fingerprint, payload))
+        return self._refuse(Outcome.IDEMPOTENCY_KEY_REUSED, differing_fields=differing)
 
     def _record(self, command: Command, payload: bytes, account: Account, loaded: Loaded) -> Reply:
         decision = decide(account, command, self._program)
@@ -140,8 +154,7 @@ class Settlement:
         operation = seal(draft, response, account.entry_hash)
         self.operations.append(operation)
         self._changed[account.member_id] = account_after(operation)
-        recorded = Recorded(decision.outcome, payload, response, operation.entry_hash)
-        loaded.recorded[command.idempotency_key] = recorded
+        loaded.recorded.setdefault(command.idempotency_key, []).append(recorded_from(operation))
         return Reply(decision.outcome, response, replayed=False)
 
     def _refuse_time(self) -> Reply:

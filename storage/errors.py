@@ -5,6 +5,7 @@ from typing import Final
 
 import asyncpg
 from asyncpg import exceptions as pg
+from asyncpg.exceptions._base import DataError as ClientDataError
 
 from processor.domain.failures import BatchConflict, RowRejected, StorageFailure, StorageUnavailable
 
@@ -14,7 +15,8 @@ _CONFLICTS: Final = (
     pg.UniqueViolationError,
     pg.LockNotAvailableError,
 )
-_REJECTIONS: Final = (pg.DataError, pg.IntegrityConstraintViolationError, asyncpg.DataError)
+# A value can be refused by the server, or by the client library that is to encode it.
+_REJECTIONS: Final = (pg.DataError, pg.IntegrityConstraintViolationError, ClientDataError)
 # Timeouts and lost connections, whether seen by the socket, the client library or the server.
 CONNECTION_ERRORS: Final = (
     OSError,

@@ -1,5 +1,6 @@
 """The hot path's storage: one transaction a batch, a handful of statements, none of them per row."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
@@ -122,31 +123,29 @@ class PostgresTransaction:
         """As `LedgerTransaction.load`."""
         members_by_card = await self._find_cards(wanted.cards) if wanted.cards else {}
         accounts = await self._read_accounts({*wanted.member_ids, *members_by_card.values()})
-        return Loaded(accounts, members_by_card, await self._probe(wanted))
+        earliest_us, binding_from_us = map(
+            self._partitions.start_of, (wanted.earliest_us, wanted.window_from_us)
+        )
+        recorded = await self._probe(wanted.idempotency_keys, earliest_us)
+        return Loaded(accounts, members_by_card, recorded, binding_from_us)
 
     async def _find_cards(self, cards: Sequence[str]) -> dict[str, int]:
         rows = await self._connection.fetch(_SQL["find_cards"], self._chain_id, cards)
         return dict(map(tuple, rows))
 
     async def _read_accounts(self, member_ids: set[int]) -> dict[int, Account]:
-        wanted = sorted(member_ids)
+        in_order = sorted(member_ids)
         if self._is_locking:
-            await self._connection.execute(_SQL["lock_accounts"], self._chain_id, wanted)
-        rows = await self._connection.fetch(_SQL["read_accounts"], self._chain_id, wanted)
+            await self._connection.fetch(_SQL["lock_accounts"], self._chain_id, in_order)
+        rows = await self._connection.fetch(_SQL["read_accounts"], self._chain_id, in_order)
         return {row[0]: Account(*row) for row in rows}
 
-    async def _probe(self, wanted: Wanted) -> dict[str, Recorded]:
-        rows = await self._connection.fetch(
-            _SQL["probe_keys"],
-            self._chain_id,
-            wanted.idempotency_keys,
-            wanted.earliest_us,
-            wanted.latest_us,
-        )
-        return {
-            key: Recorded(Outcome(outcome), fingerprint, response, entry_hash)
-            for key, outcome, fingerprint, response, entry_hash in rows
-        }
+    async def _probe(self, keys: Sequence[str], earliest_us: int) -> dict[str, list[Recorded]]:
+        rows = await self._connection.fetch(_SQL["probe_keys"], self._chain_id, keys, earliest_us)
+        recorded: defaultdict[str, list[Recorded]] = defaultdict(list)
+        for key, outcome, *others in rows:
+            recorded[key].append(Recorded(Outcome(outcome), *others))
+        return recorded
 
     async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
         """As `LedgerTransaction.save`."""
@@ -180,10 +179,26 @@ class PostgresTransaction:
 
 
 async def _commit(connection: PoolConnectionProxy) -> None:
+    """Commit; whatever goes wrong from here on leaves it unknown whether the batch is written for good."""
+    warnings: list[str] = []
+
+    def note(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
+        if message.severity_en == "WARNING":
+            warnings.append(message.message)
+
+    connection.add_log_listener(note)
     try:
-        await connection.execute("COMMIT")
-    except CONNECTION_ERRORS as error:
+        status = await connection.execute("COMMIT")
+    except DATABASE_ERRORS as error:
         raise OutcomeUnknown(describe(error)) from error
+    finally:
+        with suppress(asyncpg.InterfaceError):
+            connection.remove_log_listener(note)
+    if status != "COMMIT":
+        raise BatchConflict(f"PostgreSQL answered COMMIT with {status}")
+    if warnings:
+        # A wait for a synchronous standby that is broken off ends in a COMMIT with a warning.
+        raise OutcomeUnknown("; ".join(warnings))
 
 
 async def _roll_back(connection: PoolConnectionProxy) -> None:

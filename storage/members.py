@@ -36,11 +36,14 @@ async def add_members(connection: asyncpg.Connection, chain_id: int, members: It
         async with connection.transaction():
             await connection.execute(_SQL["create_incoming"])
             await connection.copy_records_to_table("incoming", records=members)
-            return Added(
+            added = Added(
                 await connection.fetchval(_SQL["add_accounts"], chain_id),
                 await connection.fetchval(_SQL["add_cards"], chain_id),
                 await connection.fetchval(_SQL["count_taken_cards"], chain_id),
             )
+            if added.members:
+                await connection.execute(_SQL["analyse_accounts"])
+            return added
     except (asyncpg.CheckViolationError, asyncpg.DataError, OverflowError) as error:
         raise MemberError(
             f"a member_id is 1 to {MEMBER_ID_MAX} and a card at most {IDENTIFIER_CHARS_MAX} characters:"

@@ -66,6 +66,11 @@ class Partitions:
         known = self._known(occurred_at_us) or await self._make(occurred_at_us)
         return known.name
 
+    def start_of(self, at_us: int) -> int:
+        """Where the partition of a time begins; the time itself if no partition is known for it."""
+        known = self._known(at_us)
+        return known.from_us if known else at_us
+
     async def make_ahead(self, count: int) -> None:
         """See that there are the present partition and `count` after it."""
         await self.load()

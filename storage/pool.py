@@ -7,6 +7,7 @@ import asyncpg
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
 from storage.primary import connect_to_primary
+from storage.queries import load_queries
 
 SERVICE_ROLE: Final = "loyalty_service"
 # PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
@@ -22,7 +23,12 @@ _SERVER_SETTINGS: Final = {
     "enable_mergejoin": "off",
     "jit": "off",
     "timezone": "UTC",
+    # The chain's lock is taken before what it guards is read, so each statement needs a snapshot of its own.
+    "default_transaction_isolation": "read committed",
 }
+# Who waits longer for a lock than this share of a statement's time lets the batch go and runs it again.
+_LOCK_SHARE: Final = 0.3
+_SQL: Final = load_queries("session")
 
 
 async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: float) -> asyncpg.Pool:
@@ -30,7 +36,15 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
 
     With several hosts in `dsn` the primary is taken, at every reconnect anew. Raises StorageUnavailable.
     """
-    settings = {**_SERVER_SETTINGS, "statement_timeout": f"{statement_timeout_seconds * 1000:.0f}"}
+    timeout_ms = f"{statement_timeout_seconds * 1000:.0f}"
+    settings = {
+        **_SERVER_SETTINGS,
+        "statement_timeout": timeout_ms,
+        # A process that hangs, or is cut off, must not keep its locks for ever.
+        "idle_in_transaction_session_timeout": timeout_ms,
+        "tcp_user_timeout": timeout_ms,
+        "lock_timeout": f"{statement_timeout_seconds * _LOCK_SHARE * 1000:.0f}",
+    }
     try:
         return await asyncpg.create_pool(
             dsn,
@@ -62,7 +76,7 @@ async def connect(dsn: str, *, timeout_seconds: float = 10) -> asyncpg.Connectio
 
 async def _enter_service(connection: asyncpg.Connection) -> None:
     await _use_unix_microseconds(connection)
-    await connection.execute(f"SET ROLE {SERVICE_ROLE}")
+    await connection.execute(_SQL["enter_service"])
 
 
 async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:

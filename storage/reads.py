@@ -48,5 +48,5 @@ class PostgresReader:
             raise translate(error) from error
 
 
-def _recorded(outcome: int, *others: bytes) -> Recorded:
+def _recorded(outcome: int, *others: Any) -> Recorded:
     return Recorded(Outcome(outcome), *others)

@@ -92,7 +92,7 @@ class FloorSession:
             self._chain, group.calls, ProtobufEncoder(), now_us=_now_us(), loop_seconds=0, uncertain={}
         )
         member_ids = settlement.wanted().member_ids
-        loaded = Loaded({member_id: self._account(member_id) for member_id in member_ids}, {}, {})
+        loaded = Loaded({member_id: self._account(member_id) for member_id in member_ids}, {}, {}, 0)
         settlement.settle(loaded)
         changes = sorted(settlement.account_changes(loaded))
         accounts = list(map(_changed, changes))

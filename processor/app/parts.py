@@ -7,6 +7,7 @@ from socket import gethostname
 from typing import Final, NamedTuple
 
 from processor.batcher import Batcher
+from processor.card_book import CardBook
 from processor.commit_journal import CommitJournal
 from processor.config import Settings
 from processor.ledger import Ledger
@@ -17,6 +18,7 @@ from processor.rpc.server import RpcServer, Tls, start_server
 from processor.supervisor_link import State
 from processor.tracing import NO_TRACING, Tracing
 from processor.worker import METRICS_VARIABLE
+from storage.cards import PostgresCards
 from storage.ledger import PostgresLedger
 from storage.opened import OpenStorage
 from storage.reads import PostgresReader
@@ -73,6 +75,7 @@ def make_batcher(worker: Worker, metrics: LedgerMetrics, journal: CommitJournal)
     return Batcher(
         ledger,
         BatcherMetrics(),
+        CardBook(PostgresCards(storage.pool)),
         tracing,
         lanes=settings.lanes,
         batch_ops_max=settings.batch_ops_max,

@@ -11,7 +11,7 @@ from processor.cli.errors import CommandError, InputFileError
 from processor.cli.options import AsJson, Dsn, as_owner
 from processor.cli.output import print_fields, print_json, print_line, print_table
 from processor.domain.limits import MEMBER_ID_MAX
-from processor.domain.operation import Operation, Recorded
+from processor.domain.operation import Operation, recorded_from
 from processor.domain.outcomes import Outcome
 from processor.program_file import format_time
 from storage.owner import Connection
@@ -104,8 +104,7 @@ def _find(file: Path, column: str, value: Any, chain: str | None) -> list[Operat
 def _recorded(operation: Operation) -> dict[str, Any]:
     from processor.rpc.render import recorded_as_dict
 
-    recorded = Recorded(Outcome(operation.outcome), operation.fingerprint, operation.response)
-    return recorded_as_dict(operation.idempotency_key, recorded)
+    return recorded_as_dict(operation.idempotency_key, recorded_from(operation))
 
 
 def _print_operations(operations: list[Operation]) -> None:

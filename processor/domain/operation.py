@@ -43,12 +43,24 @@ class Operation(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What the ledger has under an idempotency key."""
+    """One operation that the ledger has under an idempotency key."""
 
     outcome: Outcome
     fingerprint: bytes
     response: bytes
     entry_hash: bytes
+    occurred_at_us: int
+
+
+def recorded_from(operation: Operation) -> Recorded:
+    """What a repeat of the call needs of its row."""
+    return Recorded(
+        operation.outcome,
+        operation.fingerprint,
+        operation.response,
+        operation.entry_hash,
+        operation.occurred_at_us,
+    )
 
 
 def draft_operation(

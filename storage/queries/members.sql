@@ -48,3 +48,7 @@ FROM chain
 LEFT JOIN account ON chain.chain_id = account.chain_id
 GROUP BY chain.name
 ORDER BY chain.name;
+
+-- name: analyse_accounts
+-- The service keeps its plans for long: they must not be made for a table that seems to be empty.
+ANALYZE account, card;

@@ -11,7 +11,8 @@ SELECT
     outcome,
     fingerprint,
     response,
-    entry_hash
+    entry_hash,
+    occurred_at
 FROM read_recorded($1, $2);
 
 -- name: operations
@@ -21,5 +22,6 @@ SELECT
     outcome,
     fingerprint,
     response,
-    entry_hash
+    entry_hash,
+    occurred_at
 FROM read_operations($1, $2, $3, $4);

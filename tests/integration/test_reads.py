@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from processor.domain.failures import StorageUnavailable
-from processor.domain.operation import Recorded
+from processor.domain.operation import recorded_from
 from processor.domain.outcomes import Outcome
 from storage.members import Member, add_members
 from storage.reads import PostgresReader
@@ -75,10 +75,7 @@ async def test_pages_of_operations_across_partitions(
     ]
     operations = decided(chain_id, [*commands, accrual("other", 2)])
     await write(owner, operations)
-    expected = [
-        (row.member_sequence, row.idempotency_key, Recorded(row.outcome, *row[-3:]))
-        for row in operations[9::-1]
-    ]
+    expected = [(row.member_sequence, row.idempotency_key, recorded_from(row)) for row in operations[9::-1]]
     assert await reader.operations(chain_id, 1, LAST, 4) == expected[:4]
     assert await reader.operations(chain_id, 1, 7, 100) == expected[4:]
 

@@ -169,8 +169,8 @@ async def test_a_batch_of_a_wrong_size_is_refused_whole(rpc: Harness, size: int)
 
 
 APPLIED = applied(Command(Kind.ACCRUE, "k", 1, "", 1, "s", "", Receipt("r", 1, ()), 0))
-RECORDED = Recorded(Outcome.APPLIED, b"", APPLIED.body, b"")
-REFUSED = Recorded(Outcome.INSUFFICIENT_POINTS, b"", refused(Outcome.INSUFFICIENT_POINTS).body, b"")
+RECORDED = Recorded(Outcome.APPLIED, b"", APPLIED.body, b"", 0)
+REFUSED = Recorded(Outcome.INSUFFICIENT_POINTS, b"", refused(Outcome.INSUFFICIENT_POINTS).body, b"", 0)
 
 
 async def test_get_operation_answers_from_the_ledger(rpc: Harness) -> None:
