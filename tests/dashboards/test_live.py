@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -58,7 +58,9 @@ async def make_calls(chain: Chain, server: Server) -> None:
 @pytest.mark.parametrize("query", [each for each in queries() if str(each) not in EMPTY], ids=str)
 def test_it_is_answered(prometheus: Prometheus, query: Query) -> None:
     # Without the rate's window: what is counted once is seen for ever.
-    found = lambda: prometheus.query(query.filled)  # noqa: E731
+    def found() -> list[dict[str, Any]]:
+        return prometheus.query(query.filled)
+
     eventually(found, describe=lambda: query.filled)
     labels = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
     assert all(labels <= series["metric"].keys() for series in found())
