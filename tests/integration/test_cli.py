@@ -269,6 +269,16 @@ def test_an_old_partition_is_archived_dropped_and_read_back(demo: Cli, database:
     assert_one_line(demo("partitions", "read", tmp_path / "x", "--key", "a"), 2, "x: cannot be used: No such")
 
 
+def test_the_interval_of_partitions_is_shown_and_set(demo: Cli) -> None:
+    assert demo("partitions", "interval").out == "New partitions hold a month each.\n"
+    assert demo("partitions", "interval", "day").out == "New partitions hold a day each.\n"
+    demo("partitions", "ensure", "--ahead", 1)
+    assert len(demo("partitions", "list", "--json").json) == 2
+    assert demo("partitions", "ensure", "--ahead", 1, "--json").json["runway_seconds"] <= 2 * 86_400
+    assert demo("partitions", "interval", "--json").json == {"interval": "day"}
+    assert "'day', 'week', 'month'" in demo("partitions", "interval", "year").err
+
+
 def test_a_key_that_nobody_used_is_free(demo: Cli) -> None:
     assert_one_line(demo("operation", "demo", "unused"), 1, "no operation under the key 'unused'")
 
