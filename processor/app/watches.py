@@ -98,5 +98,10 @@ async def count_left_behind(worker: Worker, journal: CommitJournal, metrics: Led
 
 async def _is_committed(worker: Worker, note: Note) -> bool:
     reader = PostgresReader(worker.storage.pool)
-    recorded = await reader.recorded(note.chain_id, note.idempotency_key)
+    try:
+        recorded = await reader.recorded(note.chain_id, note.idempotency_key)
+    except StorageFailure as failure:
+        # Serving matters more than a count; a synchronous standby may be away for long.
+        log.warning("a batch of the process before is not counted", error=str(failure))
+        return False
     return recorded is not None and recorded.entry_hash == note.entry_hash

@@ -225,6 +225,10 @@ def test_migrate_says_what_it_did(cli: Cli, empty_database: str) -> None:
     assert cli("chain", "list", "--json", *dsn).json == []
 
 
+def test_only_a_citus_database_is_distributed(cli: Cli, database: str) -> None:
+    assert_one_line(cli("migrate", "--citus", "--dsn", database), 1, "the database has no Citus: run CREATE")
+
+
 def test_partitions_are_made_and_listed(demo: Cli) -> None:
     assert demo("partitions", "ensure", "--ahead", 2, "--json").json["runway_seconds"] > 2 * 28 * 86_400
     listed = demo("partitions", "list", "--json").json
