@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import yaml
 from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
+from monitoring.rules import series_by_alert, series_names
 from processor import gauges, metrics
 from processor.labels import CHAINS_MAX, TERMINALS_MAX
 from processor.place import Worker
@@ -17,7 +17,6 @@ from processor.supervisor import FleetMetrics
 
 _REPOSITORY: Final = Path(__file__).parents[1]
 CATALOGUE: Final = _REPOSITORY / "docs/metrics.md"
-RULES: Final = _REPOSITORY / "helm/loyalty-processor/files/rules/loyalty.rules.yaml"
 DASHBOARDS: Final = _REPOSITORY / "helm/loyalty-processor/files/dashboards"
 
 ABSENT_UNTIL: Final[Mapping[str, str]] = {
@@ -140,23 +139,12 @@ def users() -> dict[str, list[str]]:
 def _dashboards() -> Iterator[tuple[str, set[str]]]:
     for file in sorted(DASHBOARDS.glob("*.json")):
         link = f"[{file.stem}](dashboards/{file.stem}.png)"
-        yield link, _names(file.read_text())
+        yield link, series_names(file.read_text())
 
 
 def _alerts() -> Iterator[tuple[str, set[str]]]:
-    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    recorded: dict[str, set[str]] = {}
-    alerts: dict[str, set[str]] = {}
-    for rule in rules:  # a recording rule stands before the rules that ask for it
-        series = {name for each in _names(rule["expr"]) for name in recorded.get(each, {each})}
-        named, key = (recorded, rule["record"]) if "record" in rule else (alerts, rule["alert"])
-        named.setdefault(key, set()).update(series)
-    for alert, series in alerts.items():
+    for alert, series in series_by_alert():
         yield f"[{alert}](runbooks/{alert}.md)", series
-
-
-def _names(text: str) -> set[str]:
-    return set(re.findall(r"\b(?:loyalty|grpc)[a-z0-9_:]+", text))
 
 
 # --- the page ---------------------------------------------------------------------------------------

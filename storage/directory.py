@@ -200,7 +200,7 @@ async def add_program(
     document: ProgramDocument,
     effective_from_us: int | None = None,
 ) -> ProgramRow:
-    """Add the next version of a chain's program, in force from a time or from now."""
+    """Add the next version of a chain's program, in force from a time to come or from now."""
     async with connection.transaction():
         await connection.execute(_SQL["lock_chain"], chain_id)
         row = await connection.fetchrow(

@@ -114,12 +114,12 @@ async def _pending(connection: asyncpg.Connection) -> list[Migration]:
     if not await connection.fetchval(_QUERIES["history_exists"]):
         return list(migrations())
     applied = await connection.fetch(_QUERIES["history"])
-    _check(applied)
+    check_history(applied)
     return list(migrations()[len(applied) :])
 
 
-def _check(applied: Sequence[asyncpg.Record]) -> None:
-    """Refuse a database whose history is not the beginning of this program's."""
+def check_history(applied: Sequence[asyncpg.Record]) -> None:
+    """Refuse a history that is not the beginning of this program's. Raises MigrationError."""
     known = {step.version: step for step in migrations()}
     for row in applied:
         step = known.get(row["version"])

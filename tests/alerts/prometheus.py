@@ -62,6 +62,14 @@ class Prometheus:
         found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
         return found
 
+    def query_range(
+        self, expression: str, start: float, end: float, step_seconds: float
+    ) -> list[dict[str, Any]]:
+        """The same over a span of time, in unix seconds."""
+        span = {"start": str(start), "end": str(end), "step": str(step_seconds)}
+        found: list[dict[str, Any]] = self._get("query_range", query=expression, **span)["result"]
+        return found
+
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as response:

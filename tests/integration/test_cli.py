@@ -122,6 +122,15 @@ def test_the_example_of_a_program_is_taken(demo: Cli) -> None:
     assert "Version 2 of the program of demo is in force from" in demo("program", "set", "demo", EXAMPLE).out
 
 
+def test_a_program_for_later_is_told_of_when_another_is_set(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "program.yaml"
+    file.write_text(f"{EXAMPLE.read_text()}\neffective_from: 2127-01-01T00:00:00Z\n")
+    assert "is in force from 2127-01-01T00:00:00Z.\n" in demo("program", "set", "demo", file).out
+    assert demo("program", "set", "demo", EXAMPLE).out.endswith(
+        " until version 2 is, from 2127-01-01T00:00:00Z.\n"
+    )
+
+
 def test_a_wrong_program_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:
     file = tmp_path / "program.yaml"
     file.write_text(EXAMPLE.read_text().replace("10000", "abc").replace("rounding: down", "round: down"))

@@ -1,0 +1,50 @@
+"""The dashboards as Grafana reads them: their panels, and the queries with the variables filled in."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from monitoring.dashboards import DIRECTORY
+
+FILES: Final = sorted(DIRECTORY.glob("*.json"))
+_VARIABLES: Final = {"__rate_interval": "10s", "namespace": ".*", "job": ".*", "chain": ".*"}
+
+
+class Query(NamedTuple):
+    """One query of a panel; `legend` names the labels of its series as `{{label}}`."""
+
+    dashboard: str
+    panel: str
+    expression: str
+    legend: str
+
+    def __str__(self) -> str:
+        return f"{self.dashboard}: {self.panel}: {self.legend}"
+
+    @property
+    def filled(self) -> str:
+        """The expression as Grafana sends it."""
+        return fill(self.expression)
+
+
+def fill(expression: str) -> str:
+    """PromQL with "All" chosen for every variable."""
+    return re.sub(r"\$(\w+)", lambda variable: _VARIABLES[variable[1]], expression)
+
+
+def panels(file: Path) -> list[dict[str, Any]]:
+    """All of them but the headings of rows."""
+    return [panel for panel in json.loads(file.read_text())["panels"] if panel["type"] != "row"]
+
+
+def queries() -> list[Query]:
+    """Those of all dashboards."""
+    return [query for file in FILES for panel in panels(file) for query in queries_of(file, panel)]
+
+
+def queries_of(file: Path, panel: dict[str, Any]) -> Iterator[Query]:
+    """Those of one panel."""
+    for target in panel["targets"]:
+        yield Query(file.stem, panel["title"], target["expr"], target["legendFormat"])

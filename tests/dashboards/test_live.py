@@ -1,0 +1,66 @@
+"""A real Prometheus answers every query of the dashboards with series of a live server."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.alerts.prometheus import Prometheus, watching
+from tests.chains import Chain, new_chain
+from tests.client import Till
+from tests.dashboards.dashboards import Query, queries
+from tests.postgres import run
+from tests.requests import accrue, redeem
+from tests.server import Server, eventually, started
+from tests.standby import replicated
+
+# What is empty as long as all is well.
+EMPTY: Final = {
+    "path: Calls under way: {{grpc_method}}",
+    "path: Refused with QUEUE_FULL: {{chain}}",
+    "business: Out of the window, of all: {{chain}}",
+}
+pytestmark = pytest.mark.xdist_group("alerts")
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """It watches a server with a synchronous standby, to which calls of many kinds are made meanwhile."""
+    with (
+        replicated() as pair,
+        started(pair.dsn(), workers=2, measure_seconds=1) as server,
+    ):
+        chain = run(member_of_new_chain(pair.dsn()))
+        run(make_calls(chain, server))
+        with watching(server.http, tmp_path_factory.mktemp("prometheus")) as prometheus:
+            eventually(lambda: prometheus.query("loyalty_workers"))
+            run(make_calls(chain, server))
+            yield prometheus
+
+
+async def member_of_new_chain(dsn: str) -> Chain:
+    chain = await new_chain(dsn)
+    await chain.add_members([1])
+    return chain
+
+
+async def make_calls(chain: Chain, server: Server) -> None:
+    """Applied, repeated, refused, in conflict, and several in one."""
+    request = accrue(1)
+    other = accrue(1, total_minor=20_000, idempotency_key=request.idempotency_key)
+    async with Till(server.address, chain.api_key) as till:
+        for call in (request, request, other, redeem(1, 1_000)):
+            await till.write(call)
+        await till.batch([accrue(1), redeem(1, 1)])
+
+
+@pytest.mark.parametrize("query", [each for each in queries() if str(each) not in EMPTY], ids=str)
+def test_it_is_answered(prometheus: Prometheus, query: Query) -> None:
+    # Without the rate's window: what is counted once is seen for ever.
+    def found() -> list[dict[str, Any]]:
+        return prometheus.query(query.filled)
+
+    eventually(found, describe=lambda: query.filled)
+    labels = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
+    assert all(labels <= series["metric"].keys() for series in found())
