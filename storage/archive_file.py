@@ -138,8 +138,8 @@ def _rows(table: Any) -> Iterator[Operation]:
 
 def _values(column: Any, kind: type) -> Iterable[Any]:
     if pa.types.is_timestamp(column.type):
-        return column.cast(pa.int64()).to_pylist()
-    values = column.to_pylist()
+        column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
     return map(kind, values) if issubclass(kind, IntEnum) else values
 
 

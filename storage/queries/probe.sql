@@ -3,8 +3,8 @@
 SELECT current_setting('transaction_read_only')::boolean;
 
 -- name: missing_rights
--- What a batch needs and the present role lacks, NULL if nothing. It is no lack that there is no partition for
--- now: one is made.
+-- What a batch needs and the present role lacks, NULL if nothing. It is no lack that there is no partition
+-- for now: one is made.
 WITH needed (object, privilege, is_held) AS (
     SELECT
         relation.name,
