@@ -1,7 +1,7 @@
 """`python -m tests.dashboards.draw`: the dashboards' pictures, of a real server under load.
 
-Two workers on a PostgreSQL with a synchronous standby serve three chains; one till reuses keys, one has a wrong
-clock, and a worker is killed on the way.
+Two workers on a PostgreSQL with a synchronous standby serve three chains; one till reuses keys, one has a
+wrong clock, and a worker is killed on the way.
 """
 
 import argparse

@@ -26,7 +26,8 @@ _GAP_PIXELS: Final = 5
 _COLORS_IN_FILE: Final = 96
 _PAGE, _PANEL, _TEXT, _FAINT = "#111217", "#181b1f", "#ccccdc", "#3a3d46"
 _PALETTE: Final = (
-    "#73bf69", "#5794f2", "#f2cc0c", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#37872d", "#ffa6b0", "#c0d8ff",
+    "#73bf69", "#5794f2", "#f2cc0c", "#ff780a", "#b877d9",
+    "#f2495c", "#8ab8ff", "#37872d", "#ffa6b0", "#c0d8ff",
 )  # fmt: skip
 _NAMED_COLORS: Final = {"green": "#73bf69", "red": "#f2495c"}
 _LEGEND_ENTRIES_MAX: Final = 9

@@ -8,4 +8,6 @@ SUMS = Path(__file__).parents[2] / "storage" / "migrations" / "SHA256SUMS"
 
 
 def test_every_migration_has_the_checksum_of_the_list() -> None:
-    assert [f"{step.sha256}  {step}.sql" for step in migrations()] == SUMS.read_text().splitlines()
+    pairs = (line.split() for line in SUMS.read_text().splitlines())
+    listed = {name: digest for digest, name in pairs}
+    assert {f"{step}.sql": step.sha256 for step in migrations()} == listed
