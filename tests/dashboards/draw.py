@@ -1,7 +1,7 @@
 """`python -m tests.dashboards.draw`: the dashboards' pictures, of a real server under load.
 
-Two workers on a PostgreSQL with a synchronous standby serve three chains; one till reuses keys, one has a wrong
-clock, and a worker is killed on the way.
+Two workers on a PostgreSQL with a synchronous standby serve three chains; one till reuses keys, one has a
+wrong clock, and a worker is killed on the way.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.server import Server, started
 from tests.standby import replicated
 
 PICTURES: Final = Path(__file__).parents[2] / "docs/dashboards"
-CLIENTS_OF_CHAINS: Final = (16, 6, 2)
+CLIENTS_OF_CHAINS: Final = (8, 4, 1)
 
 
 def main() -> None:
