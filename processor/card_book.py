@@ -13,6 +13,7 @@ from processor.domain.failures import StorageFailure
 from processor.ports import CardReader
 
 _CARDS_MAX: Final = 200_000
+_NOBODY: Final = 0
 
 
 class CardBook:
@@ -37,9 +38,9 @@ class CardBook:
                 found = await self._reader.members_by_card(chain_id, unknown)
             except StorageFailure:
                 return  # the batch itself will meet it, and tell
-            if len(self._members) + len(found) > _CARDS_MAX:
+            if len(self._members) + len(unknown) > _CARDS_MAX:
                 self._members.clear()
-            self._members.update(((chain_id, card), member_id) for card, member_id in found.items())
+            self._members.update(((chain_id, card), found.get(card, _NOBODY)) for card in unknown)
 
     def identity(self, chain_id: int, command: Command) -> int:
         """A number that is the same for all calls of a member."""
@@ -48,8 +49,5 @@ class CardBook:
         return self._members.get((chain_id, command.card)) or crc32(command.card.encode())
 
     def _unknown(self, chain_id: int, commands: Sequence[Command]) -> list[str]:
-        return [
-            command.card
-            for command in commands
-            if command.card and (chain_id, command.card) not in self._members
-        ]
+        cards = (command.card for command in commands if command.card)
+        return [card for card in cards if (chain_id, card) not in self._members]

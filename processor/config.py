@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         30, ge=0, le=86_400, description="Time that the calls of such a connection have to finish"
     )
 
+    worker_silence_seconds_max: Seconds = Field(
+        15, ge=3, le=3_600, description="Time without a sign of life after which a worker is killed"
+    )
     drain_seconds: Seconds = Field(
         2, ge=0, le=600, description="Time between NOT_SERVING and refusing calls, for balancers to notice"
     )

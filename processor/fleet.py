@@ -14,11 +14,13 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from processor.config import ConfigError, Settings, as_environment
 from processor.place import Backoff, Worker
-from processor.supervisor_link import State
+from processor.supervisor_link import BEAT_SECONDS, State
 from processor.worker import METRICS_VARIABLE
 
 _REPLACE_SECONDS_MAX: Final = 60.0
 _POLL_SECONDS: Final = 0.05
+# A process that starts has no event loop yet, and may take its time.
+_NOT_YET_BEATING: Final = frozenset({"dead", "starting"})
 
 log = structlog.get_logger()
 
@@ -32,6 +34,7 @@ class Fleet:
     def __init__(self, settings: Settings, metrics_dir: str, worker_command: Sequence[str]) -> None:
         self.workers = [Worker(index) for index in range(settings.workers)]
         self._stop_seconds = settings.stop_seconds
+        self._silence_seconds_max = settings.worker_silence_seconds_max
         self._metrics_dir = metrics_dir
         self._command = worker_command
         self._environment = self._environment_of(settings)
@@ -196,13 +199,32 @@ class Fleet:
     async def _follow(self, worker: Worker, line: socket.socket) -> None:
         """Note the worker's states until it closes the line, which it does by dying."""
         reader, writer = await asyncio.open_connection(sock=line)
+        watch = asyncio.create_task(self._kill_when_silent(worker))
         try:
             async for report in reader:
+                worker.silent_seconds = 0
                 self._note(worker, json.loads(report)["state"])
         finally:
+            watch.cancel()
             writer.close()
 
+    async def _kill_when_silent(self, worker: Worker) -> None:
+        """Kill the process when it hangs: it would keep its locks, and the connections that call it.
+
+        The seconds are counted, not read off a clock, so that a machine that slept keeps its workers.
+        """
+        worker.silent_seconds = 0
+        while worker.silent_seconds < self._silence_seconds_max:
+            await asyncio.sleep(BEAT_SECONDS)
+            if worker.state not in _NOT_YET_BEATING:
+                worker.silent_seconds += BEAT_SECONDS
+        worker.hangs += 1
+        log.error("worker hangs: killing it", worker=worker.index, silent_seconds=worker.silent_seconds)
+        worker.send(signal.SIGKILL)
+
     def _note(self, worker: Worker, state: State) -> None:
+        if state == worker.state:
+            return
         worker.state = state
         log.debug("worker state", **worker.describe())
         is_serving = all(worker.state == "serving" for worker in self.workers)

@@ -23,6 +23,8 @@ class Worker:
         self.is_leaving = False
         self.is_retired = False
         self.restarts = 0
+        self.hangs = 0
+        self.silent_seconds = 0.0
         self.process: asyncio.subprocess.Process | None = None
 
     def describe(self) -> dict[str, object]:

@@ -60,8 +60,8 @@ class Settlement:
 
     def occurred_at_us(self) -> list[int]:
         """The times of the operations that the batch may append."""
-        times_us = (call.command.occurred_at_us for call in self._calls)
-        return [time_us for time_us in times_us if self._earliest_us <= time_us <= self._latest_us]
+        commands = [call.command for call in self._calls]
+        return [command.occurred_at_us for command in commands if self._is_in_window(command)]
 
     def wanted(self) -> Wanted:
         """What must be loaded: also keys older than the window if a call names such a time."""
@@ -112,7 +112,7 @@ class Settlement:
             return repeated
         if call.deadline <= self._loop_seconds:
             return self._refuse(Outcome.DEADLINE_PASSED)
-        if not self._earliest_us <= command.occurred_at_us <= self._latest_us:
+        if not self._is_in_window(command):
             return self._refuse_time()
         member_id = loaded.members_by_card.get(command.card, 0) if command.card else command.member_id
         account = self._changed.get(member_id) or loaded.accounts.get(member_id)
@@ -123,13 +123,14 @@ class Settlement:
     def _repeat(self, command: Command, payload: bytes, loaded: Loaded) -> Reply | None:
         """Answer from the ledger, or refuse the reuse of the key for another payload; None if it is free."""
         key = command.idempotency_key
+        may_be_new = self._is_in_window(command)
         bound: Recorded | None = None
         for recorded in loaded.recorded.get(key, ()):
             if recorded.fingerprint == payload:
                 was_ours = key in self._unclaimed
                 self._unclaimed.discard(key)
                 return Reply(recorded.outcome, recorded.response, replayed=not was_ours)
-            if recorded.occurred_at_us >= loaded.binding_from_us:
+            if recorded.occurred_at_us >= loaded.binding_from_us or not may_be_new:
                 bound = recorded
         if bound is None:
             return None
@@ -156,6 +157,9 @@ class Settlement:
         self._changed[account.member_id] = account_after(operation)
         loaded.recorded.setdefault(command.idempotency_key, []).append(recorded_from(operation))
         return Reply(decision.outcome, response, replayed=False)
+
+    def _is_in_window(self, command: Command) -> bool:
+        return self._earliest_us <= command.occurred_at_us <= self._latest_us
 
     def _refuse_time(self) -> Reply:
         return self._refuse(

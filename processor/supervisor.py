@@ -29,7 +29,7 @@ from processor.place import Worker
 WORKER_COMMAND: Final = (sys.executable, "-m", "processor.worker")
 
 # The sockets are bound and the places of the fleet made before the first worker starts.
-_NEED_A_RESTART: Final = ("http_host", "http_port", "workers", "stop_seconds")
+_NEED_A_RESTART: Final = ("http_host", "http_port", "workers", "stop_seconds", "worker_silence_seconds_max")
 _FIXED: Final = ("host", "port", *_NEED_A_RESTART)
 
 log = structlog.get_logger()
@@ -129,6 +129,7 @@ class FleetMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read it off the workers."""
         yield self._restarts()
+        yield self._hangs()
         build = GaugeMetricFamily(
             "loyalty_build_info",
             "1, with the version as its label. Which version serves.",
@@ -156,3 +157,13 @@ class FleetMetrics(Collector):
         for worker in self._workers:
             restarts.add_metric([str(worker.index)], worker.restarts)
         return restarts
+
+    def _hangs(self) -> Metric:
+        hangs = CounterMetricFamily(
+            "loyalty_worker_hangs",
+            "Kills of a worker that gave no sign of life. Any: the log says which; look for what blocks it.",
+            labels=["worker"],
+        )
+        for worker in self._workers:
+            hangs.add_metric([str(worker.index)], worker.hangs)
+        return hangs

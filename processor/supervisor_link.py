@@ -1,13 +1,19 @@
-"""The worker's end of the line to its supervisor: a socket that carries its state, one JSON line a change."""
+"""The worker's end of the line to its supervisor: a socket that carries its state, again and again.
 
+Each report is one JSON line. They come from the event loop, so a worker that hangs falls silent.
+"""
+
+import asyncio
 import json
 import os
 import signal
 import socket
 from threading import Thread
-from typing import Literal
+from typing import Final, Literal, NoReturn
 
 import structlog
+
+BEAT_SECONDS: Final = 1.0
 
 State = Literal["starting", "serving", "not_serving", "draining", "dead"]
 
@@ -30,10 +36,23 @@ class SupervisorLink:
         if state == self._state:
             return
         self._state = state
+        self._send()
+
+    async def beat(self) -> NoReturn:
+        """Report for ever that the event loop runs."""
+        while True:
+            self._send()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _send(self) -> None:
+        """Never waits for a supervisor that does not read; the next beat makes up for what it misses."""
+        line = json.dumps({"pid": os.getpid(), "state": self._state}).encode() + b"\n"
         try:
-            self._socket.sendall(json.dumps({"pid": os.getpid(), "state": state}).encode() + b"\n")
+            self._socket.send(line, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
         except ConnectionError:
-            log.warning("state not reported, the supervisor is gone", state=state)
+            log.warning("state not reported, the supervisor is gone", state=self._state)
 
     def _await_the_end(self) -> None:
         """A thread of its own notices even when the event loop is stuck; the alarm then ends the process."""

@@ -1,5 +1,6 @@
 """The entry of a worker process: `python -m processor.worker INDEX FD`, started by the supervisor alone."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -31,10 +32,18 @@ def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
     _name_metrics_after(index)
     link = SupervisorLink(fd, settings.stop_seconds)
     link.report("starting")
-    status = uvloop.run(load_life()(settings, link.report, index))
+    status = uvloop.run(_live(load_life(), settings, link, index))
     if link.is_orphan:
         shutil.rmtree(os.environ[METRICS_VARIABLE], ignore_errors=True)
     return status
+
+
+async def _live(life: Life, settings: Settings, link: SupervisorLink, index: int) -> int:
+    beat = asyncio.create_task(link.beat())
+    try:
+        return await life(settings, link.report, index)
+    finally:
+        beat.cancel()
 
 
 def _name_metrics_after(index: int) -> None:

@@ -6,7 +6,7 @@ null. The file's metadata tells the partition, its range of time and the chains.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -131,10 +131,16 @@ def _type(name: str, kind: type) -> Any:
 
 
 def _rows(table: Any) -> Iterator[Operation]:
-    columns = [
-        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns
-    ]
-    return map(Operation._make, zip(*(column.to_pylist() for column in columns), strict=True))
+    kinds = Operation.__annotations__.values()
+    columns = (_values(column, kind) for column, kind in zip(table.columns, kinds, strict=True))
+    return map(Operation._make, zip(*columns, strict=True))
+
+
+def _values(column: Any, kind: type) -> Iterable[Any]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return map(kind, values) if issubclass(kind, IntEnum) else values
 
 
 def _encode(header: Header) -> bytes:

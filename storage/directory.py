@@ -28,6 +28,7 @@ from storage.queries import load_queries
 WINDOW_BACK_SECONDS: Final = 45 * 86_400
 WINDOW_AHEAD_SECONDS: Final = 600
 _SECRET_BYTES: Final = 24
+_NAME_CHECK: Final = "chain_name_check"
 
 _SQL: Final = load_queries("directory")
 _log: Final = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ _log: Final = logging.getLogger(__name__)
 
 class DirectoryError(Exception):
     """What an operator asked for cannot be; the text says why and what to change."""
+
+
+class ChainNameError(DirectoryError):
+    """No chain can have this name."""
 
 
 class PostgresDirectory:
@@ -144,10 +149,12 @@ async def create_chain(
             await add_program(connection, chain_id, document)
     except asyncpg.UniqueViolationError:
         raise DirectoryError(f"a chain named {name!r} exists already: choose another name") from None
-    except asyncpg.CheckViolationError:
-        raise DirectoryError(
-            f"chain name {name!r} must be 1 to 63 lower-case letters, digits and hyphens, "
-            "not beginning with a hyphen, and its window must not be negative"
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name != _NAME_CHECK:
+            raise DirectoryError("a chain's window must not be negative, nor empty to the past") from None
+        raise ChainNameError(
+            f"chain name {name!r} must be 1 to 63 lower-case letters, digits and hyphens,"
+            " not beginning with a hyphen"
         ) from None
     return chain_id
 
@@ -200,7 +207,7 @@ async def add_program(
     document: ProgramDocument,
     effective_from_us: int | None = None,
 ) -> ProgramRow:
-    """Add the next version of a chain's program, in force from a time or from now."""
+    """Add the next version of a chain's program, in force from a time to come or from now."""
     async with connection.transaction():
         await connection.execute(_SQL["lock_chain"], chain_id)
         row = await connection.fetchrow(

@@ -69,8 +69,8 @@ async def migrate(
     wanted = newest if to is None else to
     if not 0 <= wanted <= newest:
         raise MigrationError(f"there is no migration {wanted}: name a version from 0 to {newest}")
-    async with _connection(dsn) as connection:
-        await _take_turn(connection)
+    async with owner_of_schema(dsn) as connection:
+        await take_turn(connection)
         await connection.execute(_QUERIES["create_history"])
         steps = [step for step in await _pending(connection) if step.version <= wanted]
         for step in steps:
@@ -81,12 +81,13 @@ async def migrate(
 
 async def pending(dsn: str) -> list[Migration]:
     """What `migrate` would apply. Raises MigrationError or StorageUnavailable."""
-    async with _connection(dsn) as connection:
+    async with owner_of_schema(dsn) as connection:
         return await _pending(connection)
 
 
 @asynccontextmanager
-async def _connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def owner_of_schema(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for changing the schema. Raises MigrationError if its login may not."""
     async with owner_connection(dsn) as connection:
         try:
             yield connection
@@ -97,7 +98,8 @@ async def _connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
             ) from error
 
 
-async def _take_turn(connection: asyncpg.Connection) -> None:
+async def take_turn(connection: asyncpg.Connection) -> None:
+    """Wait until nobody else changes the schema, and keep others from it. Raises MigrationError."""
     await connection.execute(f"SET lock_timeout = '{_TURN_TIMEOUT}'")
     try:
         await connection.execute(_QUERIES["take_turn"])
@@ -112,12 +114,12 @@ async def _pending(connection: asyncpg.Connection) -> list[Migration]:
     if not await connection.fetchval(_QUERIES["history_exists"]):
         return list(migrations())
     applied = await connection.fetch(_QUERIES["history"])
-    _check(applied)
+    check_history(applied)
     return list(migrations()[len(applied) :])
 
 
-def _check(applied: Sequence[asyncpg.Record]) -> None:
-    """Refuse a database whose history is not the beginning of this program's."""
+def check_history(applied: Sequence[asyncpg.Record]) -> None:
+    """Refuse a history that is not the beginning of this program's. Raises MigrationError."""
     known = {step.version: step for step in migrations()}
     for row in applied:
         step = known.get(row["version"])

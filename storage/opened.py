@@ -8,6 +8,7 @@ import asyncpg
 from storage.directory import PostgresDirectory
 from storage.partitions import Partitions
 from storage.pool import open_pool
+from storage.schema import Schema, check_schema
 
 _CLOSE_SECONDS: Final = 2.0
 
@@ -22,8 +23,9 @@ class ConnectionCounts(NamedTuple):
 class OpenStorage:
     """Made by `open_storage`, ended by `close`."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, schema: Schema) -> None:
         self.pool = pool
+        self.schema = schema
         self.directory = PostgresDirectory(pool)
         self.partitions = Partitions(pool)
 
@@ -50,9 +52,13 @@ class OpenStorage:
 
 
 async def open_storage(dsn: str, *, connections: int, statement_timeout_seconds: float) -> OpenStorage:
-    """Connect, and read what must be known before the first call. Raises the failures of storage."""
+    """Check the schema, connect, and read what must be known before the first call.
+
+    Raises the failures of storage; SchemaUnsuitable among them.
+    """
+    schema = await check_schema(dsn)
     pool = await open_pool(dsn, connections=connections, statement_timeout_seconds=statement_timeout_seconds)
-    storage = OpenStorage(pool)
+    storage = OpenStorage(pool, schema)
     try:
         await storage.load()
     except BaseException:

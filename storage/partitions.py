@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from bisect import bisect_right
+from enum import StrEnum
 from time import time_ns
 from typing import Final, NamedTuple, NoReturn
 
@@ -20,6 +21,14 @@ _log: Final = logging.getLogger(__name__)
 
 class PartitionError(Exception):
     """What an operator asked for cannot be; the text says why and what to change."""
+
+
+class Interval(StrEnum):
+    """How long the range of a partition is, in the calendar of UTC; a week begins on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 class Range(NamedTuple):
@@ -122,6 +131,16 @@ def _now_us() -> int:
 async def list_partitions(connection: asyncpg.Connection) -> list[PartitionSize]:
     """The ledger's partitions, the oldest first."""
     return [PartitionSize(*row) for row in await connection.fetch(_SQL["sizes"])]
+
+
+async def partition_interval(connection: asyncpg.Connection) -> Interval:
+    """How long a new partition's range is."""
+    return Interval(await connection.fetchval(_SQL["interval"]))
+
+
+async def set_partition_interval(connection: asyncpg.Connection, interval: Interval) -> None:
+    """Make new partitions this long; those that there are keep their range."""
+    await connection.execute(_SQL["set_interval"], interval)
 
 
 async def detach_partition(connection: asyncpg.Connection, name: str) -> None:

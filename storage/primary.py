@@ -1,12 +1,15 @@
 """Finds the primary among the hosts of a DSN, of which none can hold up the search in the others."""
 
-from typing import Any
-from urllib.parse import urlsplit
+import os
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from storage.errors import DATABASE_ERRORS, describe
+
+_PORT: Final = 5432
 
 
 async def connect_to_primary(dsn: str, *, timeout: float, **options: Any) -> asyncpg.Connection:
@@ -25,9 +28,9 @@ async def connect_to_primary(dsn: str, *, timeout: float, **options: Any) -> asy
                 **options,
             )
         except DATABASE_ERRORS as error:
-            if len(dsns) == 1:
+            if len(dsns) == 1 and not isinstance(error, OSError):
                 raise
-            failures.append(f"{_host(one)}: {describe(error)}")
+            failures.append(f"{server_of(one)}: {_reason(error)}")
     raise ConnectionError("; ".join(failures))
 
 
@@ -39,5 +42,17 @@ def dsn_per_host(dsn: str) -> list[str]:
     return [urlsplit(dsn)._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 
-def _host(dsn: str) -> str:
-    return urlsplit(dsn).netloc.rpartition("@")[2]
+def server_of(dsn: str) -> str:
+    """HOST:PORT of a DSN of one host; for a socket the directory is the host."""
+    url = urlsplit(dsn)
+    query = dict(parse_qsl(url.query))
+    host = url.hostname or query.get("host", "localhost")
+    port = url.port or query.get("port", _PORT)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words where asyncio hides them behind others."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return describe(error)

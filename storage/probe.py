@@ -1,4 +1,4 @@
-"""The question whether PostgreSQL can be written to, over a connection that nothing else can keep busy."""
+"""The question whether the service can write to PostgreSQL, over a connection that nothing keeps busy."""
 
 import asyncio
 from typing import Final
@@ -7,7 +7,7 @@ import asyncpg
 
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
-from storage.pool import connect
+from storage.pool import SERVICE_ROLE, connect
 from storage.queries import load_queries
 
 _SQL: Final = load_queries("probe")
@@ -35,8 +35,11 @@ class Probe:
     async def _ask(self, timeout_seconds: float) -> None:
         if self._connection is None:
             self._connection = await connect(self._dsn, timeout_seconds=timeout_seconds)
+            await self._connection.execute(f"SET ROLE {SERVICE_ROLE}")
         if await self._connection.fetchval(_SQL["is_read_only"]):
             raise StorageUnavailable("the server takes no writes now")
+        if missing := await self._connection.fetchval(_SQL["missing_rights"]):
+            raise StorageUnavailable(f"the role {SERVICE_ROLE} lacks {missing}")
 
     def close(self) -> None:
         """Drop the connection; the next question opens another."""

@@ -10,8 +10,10 @@ from typing import Final
 import asyncpg
 import pytest
 
+from storage.citus import distribute
+from storage.migrate import migrate
 from storage.pool import connect, open_pool
-from tests.postgres import Server, embedded_server, prepared_server
+from tests.postgres import Server, embedded_server, prepared_server, run
 
 _CONTROLLED: Final = pytest.StashKey[ExitStack]()
 _SERVER: Final = pytest.StashKey[Server]()
@@ -23,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URI",
         help="use this PostgreSQL (15 or newer, with a login that may create databases and roles)"
         " instead of the embedded one",
+    )
+    parser.addoption(
+        "--citus-dsn",
+        metavar="URI",
+        help="run the acceptance tests on this Citus coordinator: an empty database with the extension,"
+        " and a login that owns it and may create roles",
     )
     parser.addoption(
         "--model-operations",
@@ -45,6 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="rounds in which every worker and then the whole server is restarted under load (default: 3)",
     )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("--citus-dsn"):
+        return "citus: the acceptance tests run on --citus-dsn"
+    return "citus: nothing is run on Citus (no --citus-dsn)"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,6 +85,17 @@ def postgres(pytestconfig: pytest.Config) -> Iterator[Server]:
     else:
         with _open_server(pytestconfig) as server:
             yield server
+
+
+@pytest.fixture(scope="session")
+def citus_dsn(pytestconfig: pytest.Config) -> str:
+    """The database of --citus-dsn, migrated and distributed; without one, the test is skipped."""
+    dsn: str | None = pytestconfig.getoption("--citus-dsn")
+    if dsn is None:
+        pytest.skip("not run on Citus: no --citus-dsn")
+    run(migrate(dsn))
+    run(distribute(dsn))
+    return dsn
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `limit_points`, under a new key.
     """
     ERROR_REASON_BALANCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 43
-    """FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points.
-    The till: nothing; the operator looks at the member and the program.
+    """FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points;
+    metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 50
     """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. The chain's queue is full. The till: send the
@@ -150,8 +150,8 @@ has `limit_points` (the most that this receipt takes) and `redeem_points`. The t
 `limit_points`, under a new key.
 """
 ERROR_REASON_BALANCE_OUT_OF_RANGE: ErrorReason.ValueType  # 43
-"""FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points.
-The till: nothing; the operator looks at the member and the program.
+"""FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points;
+metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 50
 """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. The chain's queue is full. The till: send the

@@ -129,9 +129,12 @@ class TransactionServiceServicer:
 
     def ProcessBatch(self, request, context):
         """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
-        equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-        is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
-        of it was done.
+        equal keys in one batch behave as two calls, one after the other.
+
+        The call as a whole fails with INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED (it does not fit into
+        the queue) or UNAVAILABLE / SHUTTING_DOWN, and then nothing of it was done. After DEADLINE_EXCEEDED,
+        CANCELLED, INTERNAL, any other UNAVAILABLE or a broken connection some, all or none of it may have been
+        done: the till sends the same request again, and each operation has one effect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +143,14 @@ class TransactionServiceServicer:
     def ProcessStream(self, request_iterator, context):
         """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
         stops reading while 2,000 operations of the stream are under way.
+
+        Operations of one member keep their order, also over several messages of a stream, if each names the member
+        in the same way: always by member_id or always by the same card. Otherwise the till waits for a result
+        before it sends what depends on it.
+
+        No stream lasts for ever: the server closes each connection when it has reached its age (300 seconds unless
+        the operator sets it otherwise) and ends the streams that are still open 30 seconds later, with UNAVAILABLE.
+        The till opens the stream again and sends every operation again that it has no result of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,13 +55,24 @@ class TransactionServiceStub:
     """Spends points on a receipt and earns points for what is paid with money, in one atomic operation."""
     ProcessBatch: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
-    equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-    is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
-    of it was done.
+    equal keys in one batch behave as two calls, one after the other.
+
+    The call as a whole fails with INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED (it does not fit into
+    the queue) or UNAVAILABLE / SHUTTING_DOWN, and then nothing of it was done. After DEADLINE_EXCEEDED,
+    CANCELLED, INTERNAL, any other UNAVAILABLE or a broken connection some, all or none of it may have been
+    done: the till sends the same request again, and each operation has one effect.
     """
     ProcessStream: _grpc.StreamStreamMultiCallable[_transaction_service_pb2.ProcessStreamRequest, _transaction_service_pb2.ProcessStreamResponse]
     """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
     stops reading while 2,000 operations of the stream are under way.
+
+    Operations of one member keep their order, also over several messages of a stream, if each names the member
+    in the same way: always by member_id or always by the same card. Otherwise the till waits for a result
+    before it sends what depends on it.
+
+    No stream lasts for ever: the server closes each connection when it has reached its age (300 seconds unless
+    the operator sets it otherwise) and ends the streams that are still open 30 seconds later, with UNAVAILABLE.
+    The till opens the stream again and sends every operation again that it has no result of.
     """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetOperationRequest, _operation_pb2.OperationResult]
     """What became of a call, by its idempotency key; replayed is always true in the answer."""
@@ -96,13 +107,24 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Spends points on a receipt and earns points for what is paid with money, in one atomic operation."""
     ProcessBatch: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]  # type: ignore[assignment]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
-    equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-    is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
-    of it was done.
+    equal keys in one batch behave as two calls, one after the other.
+
+    The call as a whole fails with INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED (it does not fit into
+    the queue) or UNAVAILABLE / SHUTTING_DOWN, and then nothing of it was done. After DEADLINE_EXCEEDED,
+    CANCELLED, INTERNAL, any other UNAVAILABLE or a broken connection some, all or none of it may have been
+    done: the till sends the same request again, and each operation has one effect.
     """
     ProcessStream: _aio.StreamStreamMultiCallable[_transaction_service_pb2.ProcessStreamRequest, _transaction_service_pb2.ProcessStreamResponse]  # type: ignore[assignment]
     """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
     stops reading while 2,000 operations of the stream are under way.
+
+    Operations of one member keep their order, also over several messages of a stream, if each names the member
+    in the same way: always by member_id or always by the same card. Otherwise the till waits for a result
+    before it sends what depends on it.
+
+    No stream lasts for ever: the server closes each connection when it has reached its age (300 seconds unless
+    the operator sets it otherwise) and ends the streams that are still open 30 seconds later, with UNAVAILABLE.
+    The till opens the stream again and sends every operation again that it has no result of.
     """
     GetOperation: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetOperationRequest, _operation_pb2.OperationResult]  # type: ignore[assignment]
     """What became of a call, by its idempotency key; replayed is always true in the answer."""
@@ -158,9 +180,12 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ProcessBatchResponse, _abc.Awaitable[_transaction_service_pb2.ProcessBatchResponse]]:
         """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
-        equal keys in one batch behave as two calls, one after the other. The call as a whole fails only if it
-        is malformed, unauthenticated, does not fit into the queue or the server is shutting down, and then nothing
-        of it was done.
+        equal keys in one batch behave as two calls, one after the other.
+
+        The call as a whole fails with INVALID_ARGUMENT, UNAUTHENTICATED, RESOURCE_EXHAUSTED (it does not fit into
+        the queue) or UNAVAILABLE / SHUTTING_DOWN, and then nothing of it was done. After DEADLINE_EXCEEDED,
+        CANCELLED, INTERNAL, any other UNAVAILABLE or a broken connection some, all or none of it may have been
+        done: the till sends the same request again, and each operation has one effect.
         """
 
     @_abc_1.abstractmethod
@@ -171,6 +196,14 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_transaction_service_pb2.ProcessStreamResponse], _abc.AsyncIterator[_transaction_service_pb2.ProcessStreamResponse]]:
         """The same, as an open stream: results correlate by idempotency_key and may come out of order. The server
         stops reading while 2,000 operations of the stream are under way.
+
+        Operations of one member keep their order, also over several messages of a stream, if each names the member
+        in the same way: always by member_id or always by the same card. Otherwise the till waits for a result
+        before it sends what depends on it.
+
+        No stream lasts for ever: the server closes each connection when it has reached its age (300 seconds unless
+        the operator sets it otherwise) and ends the streams that are still open 30 seconds later, with UNAVAILABLE.
+        The till opens the stream again and sends every operation again that it has no result of.
         """
 
     @_abc_1.abstractmethod

@@ -25,6 +25,7 @@ from processor.gauges import observe_loop_lag
 from processor.metrics import LedgerMetrics
 from processor.rpc.server import RpcServer
 from storage.opened import OpenStorage, open_storage
+from storage.schema import Schema
 
 _RETRY_SECONDS: Final = 1.0
 # The worker that measures the database for all of them.
@@ -49,6 +50,7 @@ async def run(settings: Settings, report: Report, index: int) -> int:
     storage = await _storage_when_there(settings, report, stop)
     if storage is None:
         return 0
+    _tell_of_newer_schema(storage.schema)
     tracing = make_tracing(settings, index)
     try:
         return await _serve(Worker(index, settings, report, storage, tracing), stop)
@@ -70,7 +72,7 @@ async def _serve(worker: Worker, stop: asyncio.Event) -> int:
 
 
 async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.Event) -> OpenStorage | None:
-    """Open storage, however long PostgreSQL is away; None if told to stop meanwhile."""
+    """Open storage, however long PostgreSQL or its schema is wanting; None if told to stop meanwhile."""
     reason = ""
     while not stop.is_set():
         try:
@@ -86,6 +88,15 @@ async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.
                 log.warning("waiting for PostgreSQL", reason=reason)
         await _pause(stop, _RETRY_SECONDS)
     return None
+
+
+def _tell_of_newer_schema(schema: Schema) -> None:
+    if schema.is_newer:
+        log.warning(
+            "the database is of a newer program, which is well only during an upgrade",
+            applied_version=schema.applied_version,
+            known_version=schema.known_version,
+        )
 
 
 @asynccontextmanager

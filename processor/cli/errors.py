@@ -9,7 +9,7 @@ import typer
 
 from processor.config import ConfigError
 from processor.domain.failures import StorageFailure, StorageUnavailable
-from storage.directory import DirectoryError
+from storage.directory import ChainNameError, DirectoryError
 from storage.embedded import EmbeddedPostgresError
 from storage.members import MemberError
 from storage.migrate import MigrationError
@@ -58,6 +58,7 @@ _STATUS_OF: Final[Mapping[type[Exception], ExitStatus]] = MappingProxyType(
         StorageUnavailable: ExitStatus.NO_POSTGRESQL,
         EmbeddedPostgresError: ExitStatus.NO_POSTGRESQL,
         StorageFailure: ExitStatus.REFUSED,
+        ChainNameError: ExitStatus.USAGE,
         DirectoryError: ExitStatus.REFUSED,
         MemberError: ExitStatus.REFUSED,
         MigrationError: ExitStatus.REFUSED,
@@ -88,7 +89,7 @@ def _texts(error: Exception) -> list[str]:
         message = error.format_message()
         return [f"{message} (--help shows the usage)"] if message else []
     if isinstance(error, StorageUnavailable):
-        return [f"PostgreSQL cannot be used: {error}"]
+        return [f"PostgreSQL cannot be used: {error}; check that --dsn or LOYALTY_DSN names it"]
     if _status(error) is ExitStatus.DEFECT:
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
         return [f"unexpected {text} ({PROGRAM} --debug ... shows where)"]

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from processor.cli.errors import CommandError
-from processor.cli.options import AsJson, ChainName, Dsn, resolve_dsn
+from processor.cli.options import AsJson, ChainName, Dsn, check_identifier, resolve_dsn
 from processor.cli.output import print_fields
 from processor.domain.account import Account
 from processor.domain.limits import MEMBER_ID_MAX
@@ -27,17 +27,19 @@ def balance(
     member_id: Annotated[
         int | None, typer.Option(min=1, max=MEMBER_ID_MAX, help="The member's number.", show_default=False)
     ] = None,
-    card: Annotated[str, typer.Option(help="Or a card of the member.", show_default=False)] = "",
+    card: Annotated[str | None, typer.Option(help="Or a card of the member.", show_default=False)] = None,
     dsn: Dsn = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Print a member's points."""
-    if (member_id is None) == (not card):
+    if (member_id is None) == (card is None):
         raise typer.BadParameter("name the member by --member-id or by --card")
+    if card is not None:
+        check_identifier("--card", card)
 
     async def work(reader: PostgresReader, chain_id: int) -> Account | None:
-        return await reader.account(chain_id, member_id or 0, card)
+        return await reader.account(chain_id, member_id or 0, card or "")
 
     account = _read(chain, dsn, work)
     if account is None:
@@ -63,6 +65,8 @@ def operation(
 ) -> None:
     """Print what is recorded under an idempotency key; the JSON is that of the call GetOperation."""
     from processor.rpc.render import recorded_as_dict
+
+    check_identifier("KEY", key)
 
     async def work(reader: PostgresReader, chain_id: int) -> Recorded | None:
         return await reader.recorded(chain_id, key)

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from processor.cli.member_file import read_members
-from processor.cli.options import AsJson, ChainName, Dsn, as_owner
+from processor.cli.options import AsJson, ChainName, Dsn, as_owner, check_identifier
 from processor.cli.output import print_json, print_line, progress
-from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
+from processor.domain.limits import MEMBER_ID_MAX
 from storage.directory import find_chain
 from storage.members import Added, Member, add_members
 from storage.owner import Connection
@@ -33,8 +33,7 @@ def add(
 ) -> None:
     """Add a member, or cards to a member."""
     for text in card or []:
-        if not 1 <= len(text) <= IDENTIFIER_CHARS_MAX or not text.isprintable():
-            raise typer.BadParameter(f"--card must be 1 to {IDENTIFIER_CHARS_MAX} printable characters")
+        check_identifier("--card", text)
     _add(chain, [Member(member_id, text) for text in card or [""]], dsn, as_json=as_json)
 
 

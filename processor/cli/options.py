@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from processor.config import load_settings
+from processor.domain.limits import IDENTIFIER_CHARS_MAX
 from storage.owner import Connection, owner_connection
 
 Result = TypeVar("Result")
@@ -20,6 +21,14 @@ Dsn = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 ChainName = Annotated[str, typer.Argument(metavar="CHAIN", help="The chain's name.", show_default=False)]
+
+
+def check_identifier(name: str, text: str) -> None:
+    """Refuse what no till can have sent as a key or card, as wrong usage."""
+    if not 1 <= len(text) <= IDENTIFIER_CHARS_MAX or not text.isprintable():
+        raise typer.BadParameter(
+            f"{name} must be 1 to {IDENTIFIER_CHARS_MAX} printable characters, not {text!r}"
+        )
 
 
 def resolve_dsn(dsn: str | None) -> str:

@@ -10,7 +10,15 @@ from processor.cli.options import AsJson, Dsn, as_owner, resolve_dsn
 from processor.cli.output import print_json, print_line, print_table
 from processor.program_file import format_time
 from storage.owner import Connection
-from storage.partitions import Partitions, PartitionSize, detach_partition, list_partitions
+from storage.partitions import (
+    Interval,
+    Partitions,
+    PartitionSize,
+    detach_partition,
+    list_partitions,
+    partition_interval,
+    set_partition_interval,
+)
 from storage.pool import open_pool
 
 app = typer.Typer(no_args_is_help=True, help="Partitions of the ledger, each a range of time.")
@@ -42,6 +50,30 @@ def ensure(
         print_json({"runway_seconds": round(runway_seconds)})
     else:
         print_line(f"There are partitions for the next {runway_seconds / 86_400:.0f} days.")
+
+
+@app.command()
+def interval(
+    length: Annotated[
+        Interval | None,
+        typer.Argument(help="What it shall be.", show_default="only show it"),
+    ] = None,
+    dsn: Dsn = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show how long the range of a new partition is, or set it; those that there are keep theirs."""
+
+    async def work(connection: Connection) -> Interval:
+        if length:
+            await set_partition_interval(connection, length)
+        return await partition_interval(connection)
+
+    now = as_owner(dsn, work)
+    if as_json:
+        print_json({"interval": now})
+    else:
+        print_line(f"New partitions hold a {now} each.")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`program`: a chain's rules, in versions."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -68,16 +69,26 @@ def add(
     """Add the next version of a chain's program; what is recorded stays as it was decided."""
     parsed = _read(file)
 
-    async def work(connection: Connection) -> ProgramRow:
+    async def work(connection: Connection) -> tuple[ProgramRow, list[ProgramRow]]:
         chain_id = await find_chain(connection, chain)
-        return await add_program(connection, chain_id, parsed.document, parsed.effective_from_us)
+        added = await add_program(connection, chain_id, parsed.document, parsed.effective_from_us)
+        return added, await programs(connection, chain_id)
 
-    program = as_owner(dsn, work)
+    program, versions = as_owner(dsn, work)
     if as_json:
         print_json(_as_dict(program))
     else:
-        since = format_time(program.effective_from_us)
-        print_line(f"Version {program.version} of the program of {chain} is in force from {since}.")
+        since, until = format_time(program.effective_from_us), _until(program, versions)
+        print_line(f"Version {program.version} of the program of {chain} is in force from {since}{until}.")
+
+
+def _until(program: ProgramRow, versions: Sequence[ProgramRow]) -> str:
+    """Which version comes into force after this one, in words; empty if none does."""
+    later = [each for each in versions if each.effective_from_us > program.effective_from_us]
+    if not later:
+        return ""
+    following = min(later, key=lambda each: (each.effective_from_us, -each.version))
+    return f" until version {following.version} is, from {format_time(following.effective_from_us)}"
 
 
 def _read(file: Path) -> ProgramFile:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from processor.cli.child import serve_on, service
 from processor.cli.demo import APPLIED, CARDS, DemoCall, send_burst
-from processor.cli.errors import CommandError, ExitStatus
+from processor.cli.errors import PROGRAM, CommandError, ExitStatus
 from processor.cli.migrations import migrate_visibly
 from processor.cli.options import Dsn
 from processor.cli.output import errors, print_line, print_table
@@ -25,6 +26,8 @@ from storage.members import Member, add_members
 from storage.owner import owner_connection
 
 _CHAIN: Final = "demo"
+# With `export LOYALTY_DSN=`, quotes and a backslash in 80 columns.
+_DSN_CHARS: Final = 58
 
 
 def run(
@@ -62,6 +65,8 @@ def run(
         with service(settings) as process:
             calls = asyncio.run(send_burst(f"{settings.host}:{settings.port}", api_key))
             _show(calls, settings, api_key)
+            if key_file:
+                _show_dsn(database)
             if not once:
                 serve_on(process)
     if any(call.surprise for call in calls):
@@ -155,6 +160,17 @@ def _show(calls: Sequence[DemoCall], settings: Settings, api_key: str) -> None:
     print_line(f"  -H 'authorization: Bearer {api_key}' \\")
     print_line(f'  -d \'{{"card": "{CARDS[0]}"}}\' {endpoint} \\')
     print_line("  loyalty.v1.TransactionService/GetBalance\n")
+
+
+def _show_dsn(dsn: str) -> None:
+    """How other commands find the embedded PostgreSQL, in lines for a shell."""
+    starts = range(0, len(dsn), _DSN_CHARS)
+    quoted = "\\\n".join(f"'{dsn[start : start + _DSN_CHARS]}'" for start in starts)
+    program = sys.argv[0] if Path(sys.argv[0]).name == PROGRAM else PROGRAM
+    print_line('Ask the ledger itself, by psql "$LOYALTY_DSN" or by the command line:\n')
+    print_line(f"export LOYALTY_DSN={quoted}")
+    print_line(f"{program} balance {_CHAIN} --card {CARDS[0]}")
+    print_line(f"{program} verify {_CHAIN}\n")
 
 
 def _row(call: DemoCall) -> tuple[str | Text, ...]:

@@ -40,9 +40,14 @@ class Program(NamedTuple):
 
 
 def program_in_force(programs: tuple[Program, ...], at_us: int) -> Program:
-    """Return the newest of `programs` (ascending by version) that is effective at `at_us`.
+    """Return the one of `programs` (ascending by version) that became effective last at `at_us`.
 
-    The first version is in force before its time too: a chain is never without rules.
+    Of two with the same time it is the newer. The first version is in force before its time too: a chain is
+    never without rules.
     """
-    in_force = [program for program in programs if program.effective_from_us <= at_us]
-    return in_force[-1] if in_force else programs[0]
+    effective = [program for program in programs if program.effective_from_us <= at_us]
+    return max(effective, key=_precedence) if effective else programs[0]
+
+
+def _precedence(program: Program) -> tuple[int, int]:
+    return program.effective_from_us, program.version

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from loyalty.v1 import transaction_service_pb2
 from processor.ports import LedgerReader
 from processor.rpc.authentication import Authenticator, KeyDirectory
 from processor.rpc.handlers import UNOBSERVED, Admission, Observation, service_handlers
+from processor.rpc.reflection import add_reflection
 from processor.rpc.transactions import CommandQueue, TransactionService
 
 _TRANSACTION_SERVICE: Final = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
@@ -19,7 +19,6 @@ _REFLECTED_SERVICES: Final = (
     _TRANSACTION_SERVICE.full_name,
     health.SERVICE_NAME,
     channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
-    reflection.SERVICE_NAME,
 )
 # Up to this many times the limit the caller is told both sizes; beyond, gRPC itself refuses to read on.
 _RECEIVED_FACTOR: Final = 4
@@ -80,7 +79,7 @@ async def start_server(
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     channelz.add_channelz_servicer(server)
-    reflection.enable_server_reflection(_REFLECTED_SERVICES, server)
+    add_reflection(server, _REFLECTED_SERVICES)
     started = RpcServer(server, health_servicer, _listen(server, host, port, tls))
     await started.set_serving(False)
     await server.start()

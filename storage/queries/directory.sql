@@ -68,6 +68,7 @@ WHERE api_key.chain_id = $1
 ORDER BY api_key.created_at, api_key.key_id;
 
 -- name: add_program
+-- A time that has passed means now, after the wait for the lock: so every version comes into force.
 INSERT INTO program (chain_id, version, effective_from, document)
 VALUES (
     $1,
@@ -75,7 +76,7 @@ VALUES (
         SELECT coalesce(max(p.version), 0) + 1 FROM program AS p
         WHERE p.chain_id = $1
     ),
-    coalesce($2, now()),
+    greatest($2, clock_timestamp()),
     $3
 )
 RETURNING version, effective_from;

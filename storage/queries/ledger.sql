@@ -12,8 +12,8 @@ BEGIN;
 SELECT enter_alone('{chain_id}', '{home}');
 
 -- name: read_accounts
--- OFFSET 0 keeps each look-up an index scan of its own, whatever the planner believes of a table that has not been
--- analysed yet.
+-- OFFSET 0 keeps each look-up an index scan of its own, whatever the planner believes of a table that has not
+-- been analysed yet.
 SELECT
     account.member_id,
     account.balance_points,
@@ -27,8 +27,8 @@ CROSS JOIN LATERAL (
 ) AS account;
 
 -- name: lock_accounts
--- Locks the accounts in the one order in which every process locks them. What it returns is of no use: rows that
--- changed while it waited for their locks may be missing from it.
+-- Locks the accounts in the one order in which every process locks them. What it returns is of no use: rows
+-- that changed while it waited for their locks may be missing from it.
 SELECT
 FROM unnest($2::bigint[]) AS wanted (member_id)
 INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
@@ -43,8 +43,8 @@ FROM unnest($2::text[]) AS wanted (card)
 INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
 
 -- name: probe_keys
--- What the ledger has under the keys of a batch since a time, in whole partitions: the unique index of the one that
--- the time falls into binds older operations in it too. No end: another process's clock may be ahead.
+-- What the ledger has under the keys of a batch since a time, in whole partitions: the unique index of the
+-- one that the time falls into binds older operations in it too. No end: another process's clock may be fast.
 SELECT
     operation.idempotency_key,
     operation.outcome,

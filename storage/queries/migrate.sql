@@ -13,6 +13,9 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 -- name: history_exists
 SELECT to_regclass('schema_migration') IS NOT NULL;
 
+-- name: history_readable
+SELECT has_table_privilege('schema_migration', 'SELECT');
+
 -- name: history
 SELECT
     version,

@@ -9,6 +9,12 @@ ORDER BY range_from;
 -- name: ensure
 SELECT ensure_partition($1);
 
+-- name: interval
+SELECT partitioning.unit FROM partitioning;
+
+-- name: set_interval
+UPDATE partitioning SET unit = $1;
+
 -- name: sizes
 SELECT
     part.name,

@@ -16,8 +16,12 @@ MEMBERS: Final = range(1, 1_001)
 
 
 @pytest.fixture(scope="session")
-def server_dsn(postgres: Postgres) -> Iterator[str]:
-    """The database of `server`."""
+def server_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database of `server`: that of --citus-dsn, if given."""
+    if request.config.getoption("--citus-dsn"):
+        yield request.getfixturevalue("citus_dsn")
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
     with postgres.database() as dsn:
         yield dsn
 

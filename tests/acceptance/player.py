@@ -175,7 +175,7 @@ def changed(past: Write, field: str, member_id: int, card: str) -> Write:
     if field == "kind":
         return _as_another_kind(past)
     if field == "redeem_points" and not isinstance(past, AccrueRequest):
-        return _copy(past, redeem_points=past.redeem_points + 1)
+        return _copy(past, redeem_points=past.redeem_points % 1_000_000_000_000 + 1)
     return _copy(past, **others.get(field, {"receipt": _changed_receipt(past.receipt, field)}))
 
 

@@ -86,7 +86,7 @@ def test_a_chain_is_created_and_listed(demo: Cli) -> None:
 
 def test_a_chain_is_created_once_and_named_plainly(demo: Cli) -> None:
     assert_one_line(demo("chain", "create", "demo"), 1, "exists already: choose another name")
-    assert_one_line(demo("chain", "create", "Demo"), 1, "must be 1 to 63 lower-case letters")
+    assert_one_line(demo("chain", "create", "Bad Name"), 2, "'Bad Name' must be .* beginning with a hyphen$")
     assert_one_line(demo("chain", "create", "a\udcff"), 1, "surrogates not allowed")
 
 
@@ -120,6 +120,15 @@ def test_what_program_show_prints_program_set_takes(demo: Cli, tmp_path: Path) -
 
 def test_the_example_of_a_program_is_taken(demo: Cli) -> None:
     assert "Version 2 of the program of demo is in force from" in demo("program", "set", "demo", EXAMPLE).out
+
+
+def test_a_program_for_later_is_told_of_when_another_is_set(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "program.yaml"
+    file.write_text(f"{EXAMPLE.read_text()}\neffective_from: 2127-01-01T00:00:00Z\n")
+    assert "is in force from 2127-01-01T00:00:00Z.\n" in demo("program", "set", "demo", file).out
+    assert demo("program", "set", "demo", EXAMPLE).out.endswith(
+        " until version 2 is, from 2127-01-01T00:00:00Z.\n"
+    )
 
 
 def test_a_wrong_program_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:
@@ -170,6 +179,7 @@ def test_members_are_added_and_have_a_balance(demo: Cli, tmp_path: Path) -> None
     assert_one_line(demo("balance", "demo", "--member-id", 4), 1, "no member with id 4")
     assert_one_line(demo("balance", "demo", "--card", "x"), 1, "no member with card x")
     assert_one_line(demo("balance", "demo"), 2, "by --member-id or by --card")
+    assert_one_line(demo("balance", "demo", "--card", "\x1b[31m"), 2, r"--card must be .* not '\\x1b\[31m'")
 
 
 def test_a_wrong_file_of_members_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:
@@ -213,6 +223,10 @@ def test_migrate_says_what_it_did(cli: Cli, empty_database: str) -> None:
     assert cli("migrate", "--json", *dsn).json["applied"][0] == "0001_roles"
     assert cli("migrate", *dsn).out == "The database is up to date.\n"
     assert cli("chain", "list", "--json", *dsn).json == []
+
+
+def test_only_a_citus_database_is_distributed(cli: Cli, database: str) -> None:
+    assert_one_line(cli("migrate", "--citus", "--dsn", database), 1, "the database has no Citus: run CREATE")
 
 
 def test_partitions_are_made_and_listed(demo: Cli) -> None:
@@ -260,8 +274,23 @@ def test_an_old_partition_is_archived_dropped_and_read_back(demo: Cli, database:
     assert_one_line(demo("partitions", "read", tmp_path / "x", "--key", "a"), 2, "x: cannot be used: No such")
 
 
+def test_the_interval_of_partitions_is_shown_and_set(demo: Cli) -> None:
+    assert demo("partitions", "interval").out == "New partitions hold a month each.\n"
+    assert demo("partitions", "interval", "day").out == "New partitions hold a day each.\n"
+    demo("partitions", "ensure", "--ahead", 1)
+    assert len(demo("partitions", "list", "--json").json) == 2
+    assert demo("partitions", "ensure", "--ahead", 1, "--json").json["runway_seconds"] <= 2 * 86_400
+    assert demo("partitions", "interval", "--json").json == {"interval": "day"}
+    assert "'day', 'week', 'month'" in demo("partitions", "interval", "year").err
+
+
 def test_a_key_that_nobody_used_is_free(demo: Cli) -> None:
     assert_one_line(demo("operation", "demo", "unused"), 1, "no operation under the key 'unused'")
+
+
+@pytest.mark.parametrize("key", ["", "a" * 65, "a\nb"])
+def test_a_key_that_nobody_can_use_is_wrong_usage(demo: Cli, key: str) -> None:
+    assert_one_line(demo("operation", "demo", key), 2, "KEY must be 1 to 64 printable characters")
 
 
 # --- errors ----------------------------------------------------------------------------------------
@@ -273,7 +302,10 @@ def test_a_key_that_nobody_used_is_free(demo: Cli) -> None:
 )
 def test_without_postgresql_the_exit_status_is_3(cli: Cli, arguments: str) -> None:
     assert_one_line(
-        cli(*arguments.split(), "--dsn", NOWHERE), 3, "^loyalty-processor: PostgreSQL cannot be used"
+        cli(*arguments.split(), "--dsn", NOWHERE),
+        3,
+        "^loyalty-processor: PostgreSQL cannot be used: 127.0.0.1:1: Connection refused;"
+        " check that --dsn or LOYALTY_DSN names it$",
     )
 
 

@@ -109,6 +109,29 @@ async def test_programs_come_in_versions(owner: asyncpg.Connection, directory: P
     assert [row.document for row in await programs(owner, chain_id)] == [DEFAULT_PROGRAM, EARN_ONLY]
 
 
+async def test_a_version_for_later_comes_into_force_after_one_set_meanwhile(
+    owner: asyncpg.Connection, directory: PostgresDirectory
+) -> None:
+    chain_id = await create_chain(owner, "demo")
+    await add_program(owner, chain_id, EARN_ONLY, 4_000_000_000_000_000)
+    await add_program(owner, chain_id, DEFAULT_PROGRAM)
+    await directory.refresh()
+    assert directory.chain(chain_id).program_at(3_999_999_999_999_999).version == 3
+    assert directory.chain(chain_id).program_at(4_000_000_000_000_000).version == 2
+
+
+async def test_a_time_that_has_passed_means_now(
+    owner: asyncpg.Connection, directory: PostgresDirectory
+) -> None:
+    chain_id = await create_chain(owner, "demo")
+    await add_program(owner, chain_id, EARN_ONLY)
+    before_us = await owner.fetchval("SELECT now()")
+    restored = await add_program(owner, chain_id, DEFAULT_PROGRAM, effective_from_us=0)
+    assert restored.effective_from_us > before_us
+    await directory.refresh()
+    assert directory.chain(chain_id).program_at(restored.effective_from_us).version == 3
+
+
 async def test_versions_added_at_once_are_counted_one_by_one(database: str) -> None:
     async with owner_connection(database) as connection:
         chain_id = await create_chain(connection, "demo")

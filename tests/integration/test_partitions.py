@@ -10,7 +10,15 @@ import asyncpg
 import pytest
 
 from storage import partitions as module
-from storage.partitions import PartitionError, Partitions, detach_partition, list_partitions
+from storage.partitions import (
+    Interval,
+    PartitionError,
+    Partitions,
+    detach_partition,
+    list_partitions,
+    partition_interval,
+    set_partition_interval,
+)
 from storage.pool import connect, open_pool
 from tests.history import DAY_US, accrual, add_chain, decided, write
 from tests.postgres import Server
@@ -44,28 +52,31 @@ async def test_a_month_with_no_partition_gets_one(partitions: Partitions, owner:
     assert sizes[1].size_bytes > 0
 
 
-@pytest.mark.parametrize("unit", ["day", "week", "month"])
+@pytest.mark.parametrize("interval", Interval)
 async def test_partitions_are_made_ahead_without_gaps(
-    unit: str, partitions: Partitions, owner: asyncpg.Connection
+    interval: Interval, partitions: Partitions, owner: asyncpg.Connection
 ) -> None:
-    await owner.execute("UPDATE partitioning SET unit = $1", unit)
+    await set_partition_interval(owner, interval)
+    assert await partition_interval(owner) == interval
     assert partitions.runway_seconds() == 0
     await partitions.make_ahead(3)
     sizes = await list_partitions(owner)
     assert sizes[0].from_us <= NOW_US < sizes[0].to_us
     assert [part.to_us for part in sizes[:-1]] == [part.from_us for part in sizes[1:]]
     assert len(sizes) == 4
-    assert 0 < sizes[-1].to_us / 1_000_000 - NOW_US / 1_000_000 - partitions.runway_seconds() < 60
+    before_us = time_ns() // 1_000
+    runway_us = round(partitions.runway_seconds() * 1_000_000)
+    assert before_us <= sizes[-1].to_us - runway_us <= time_ns() // 1_000
     await partitions.make_ahead(3)
     assert await list_partitions(owner) == sizes
 
 
-async def test_a_changed_unit_fills_the_gaps_beside_older_partitions(
+async def test_a_changed_interval_fills_the_gaps_beside_older_partitions(
     partitions: Partitions, owner: asyncpg.Connection
 ) -> None:
-    await owner.execute("UPDATE partitioning SET unit = 'day'")
+    await set_partition_interval(owner, Interval.DAY)
     await partitions.name_for(unix_us(2026, 3, 10))
-    await owner.execute("UPDATE partitioning SET unit = 'month'")
+    await set_partition_interval(owner, Interval.MONTH)
     assert await partitions.name_for(unix_us(2026, 3, 9)) == "operation_20260301"
     assert await partitions.name_for(unix_us(2026, 3, 11)) == "operation_20260311"
     ranges = [(part.from_us, part.to_us) for part in await list_partitions(owner)]

@@ -61,9 +61,8 @@ async def test_the_newest_use_of_a_key(
     await write(owner, operations)
     assert last.idempotency_key == "key-1"
     newest = operations[0]
-    assert await reader.recorded(chain_id, "key-1") == Recorded(
-        Outcome.INSUFFICIENT_POINTS, newest.fingerprint, newest.response, newest.entry_hash
-    )
+    assert await reader.recorded(chain_id, "key-1") == recorded_from(newest)
+    assert newest.outcome is Outcome.INSUFFICIENT_POINTS
 
 
 async def test_pages_of_operations_across_partitions(

@@ -89,6 +89,13 @@ def test_a_call_that_surprises_makes_the_demo_fail(database: str) -> None:
     assert "REDEMPTION_ABOVE_LIMIT: expected OK" in shown
 
 
+def exported_dsn(shown: str) -> str:
+    """What a shell makes of the lines that export it."""
+    script = "\n".join(re.findall(r"^(?:export LOYALTY_DSN=)?'.*$", shown, re.MULTILINE))
+    shell = ["sh", "-c", f'{script}\nprintf %s "$LOYALTY_DSN"']
+    return subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+
+
 def test_everything_ends_with_run_and_the_api_key_is_kept(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)  # root may have to run PostgreSQL as another user
     key_file = tmp_path / "postgres" / "demo_api_key"
@@ -100,7 +107,10 @@ def test_everything_ends_with_run_and_the_api_key_is_kept(tmp_path: Path) -> Non
             process.send_signal(end)
             assert process.wait(END_SECONDS) == (-9 if end == signal.SIGKILL else 0)
             assert process.stdout is not None
-            assert f"API key  {key_file.read_text()}" in process.stdout.read()
+            shown = process.stdout.read()
+            assert f"API key  {key_file.read_text()}" in shown
+            assert max(map(len, shown.splitlines())) <= 80
+            assert re.fullmatch(r"postgresql://.*%2Fpostgres%2Fsocket&port=\d+", exported_dsn(shown))
         assert psutil.wait_procs(family, END_SECONDS)[1] == []
         assert key_file.stat().st_mode & 0o777 == 0o600
         api_keys.add(key_file.read_text())

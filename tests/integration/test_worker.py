@@ -4,9 +4,11 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -14,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from processor.app.life import _until_told_or_broken
-from tests.postgres import Server
+from storage.migrate import migrate, migrations
+from storage.schema import SchemaUnsuitable, check_schema
+from tests.postgres import Server, run
 from tests.service import Service, launched, wait_until
 
 COMMAND: Final = (sys.executable, "-m", "processor", "serve")
@@ -106,3 +110,96 @@ async def test_a_part_that_breaks_ends_the_worker() -> None:
         part = asyncio.create_task(break_down(), name="part")
         assert not await _until_told_or_broken(asyncio.Event(), [part])
     assert [(entry["task"], str(entry["exc_info"])) for entry in logs] == [("part", "broken")]
+
+
+# --- what the database must have -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [0, 4, 10])
+def test_a_worker_waits_until_the_database_is_migrated(
+    tmp_path: Path, empty_database: str, version: int
+) -> None:
+    if version:
+        run(migrate(empty_database, to=version))
+    with launched(COMMAND, tmp_path / "log", dsn=empty_database, drain_seconds=0) as service:
+        (told,) = wait_until(lambda: service.events("waiting for PostgreSQL"))
+        assert told["reason"] == (
+            f"the database is at migration {version} and this program needs {migrations()[-1].version}:"
+            " run loyalty-processor migrate"
+        )
+        assert service.get("/healthz")[0] == 503
+        run(migrate(empty_database))
+        service.serving()
+        assert len(service.events("waiting for PostgreSQL")) == 1
+        assert service.stop("SIGTERM") == 0
+
+
+def test_a_login_that_may_not_read_the_history_is_told_of_its_age(
+    postgres: Server, empty_database: str
+) -> None:
+    run(migrate(empty_database, to=10))
+    parts = urlsplit(empty_database)
+    login, password = f"login_{uuid4().hex}", parts.password or ""
+    postgres.execute(f"CREATE ROLE {login} LOGIN NOINHERIT PASSWORD '{password}' IN ROLE loyalty_service")
+    try:
+        host = parts.netloc.rpartition("@")[2]
+        dsn = parts._replace(netloc=f"{login}:{password}@{host}").geturl()
+        with pytest.raises(
+            SchemaUnsuitable, match=r"^the database is at an older migration and this program"
+        ):
+            run(check_schema(dsn))
+        run(migrate(empty_database))
+        assert not run(check_schema(dsn)).is_newer
+    finally:
+        postgres.execute(f"DROP ROLE {login}")
+
+
+def test_a_worker_serves_on_a_newer_schema_and_says_so(start: Start, database: str) -> None:
+    Server(database, "").execute("INSERT INTO schema_migration VALUES (99, 'future', '')")
+    service = start(drain_seconds=0)
+    service.serving()
+    (told,) = service.events("the database is of a newer program, which is well only during an upgrade")
+    assert (told["applied_version"], told["known_version"]) == (99, migrations()[-1].version)
+    assert service.stop("SIGTERM") == 0
+
+
+def test_a_worker_does_not_serve_on_another_schema(start: Start, database: str) -> None:
+    Server(database, "").execute("UPDATE schema_migration SET sha256 = 'other' WHERE version = 3")
+    service = start()
+    (told,) = wait_until(lambda: service.events("waiting for PostgreSQL"))
+    assert "migration 0003_accounts is not the file that was applied" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    "taking, giving, lacking",
+    [
+        (
+            "REVOKE INSERT ON {home} FROM loyalty_service",
+            "GRANT INSERT ON {home} TO loyalty_service",
+            "INSERT ON {home}",
+        ),
+        (
+            "ALTER FUNCTION enter_home RENAME TO no_home",
+            "ALTER FUNCTION no_home RENAME TO enter_home",
+            "EXECUTE ON enter_home(integer, text)",
+        ),
+        (
+            "REVOKE UPDATE ON account FROM loyalty_service",
+            "GRANT UPDATE ON account TO loyalty_service",
+            "UPDATE ON account",
+        ),
+    ],
+)
+def test_health_asks_for_the_rights_of_the_service(
+    start: Start, database: str, taking: str, giving: str, lacking: str
+) -> None:
+    home = f"operation_{datetime.now(UTC):%Y%m01}"
+    service = start()
+    address = service.serving()["address"]
+    wait_until(lambda: service.metric("loyalty_partition_runway_seconds") > 0)
+    Server(database, "").execute(taking.format(home=home))
+    wait_until(lambda: health(address) == NOT_SERVING)
+    (told,) = service.events("PostgreSQL is not available")
+    assert told["reason"] == f"the role loyalty_service lacks {lacking.format(home=home)}"
+    Server(database, "").execute(giving.format(home=home))
+    wait_until(lambda: health(address) == SERVING)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from processor.config import ENVIRONMENT_PREFIX, Settings, load_settings
+from tests.promtool import promtool
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -59,6 +60,17 @@ def test_prometheus_scrapes_the_service_where_it_serves() -> None:
     [lookup] = job["dns_sd_configs"]
     assert lookup["names"] == ["processor"]
     assert lookup["port"] == Settings.model_fields["http_port"].default
+
+
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    for target, source in mounts("prometheus").items():
+        if source.startswith("."):
+            copy = tmp_path / target.removeprefix("/etc/prometheus/")
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text((ROOT / source).read_text())
+    checked = promtool("check", "config", tmp_path / "prometheus.yaml")
+    assert checked.returncode == 0, checked.stdout
+    assert "1 rule files found" in checked.stdout
 
 
 def test_prometheus_has_the_rules_and_grafana_the_dashboards_and_their_source() -> None:

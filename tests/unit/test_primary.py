@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.primary import dsn_per_host
+from storage.primary import dsn_per_host, server_of
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,16 @@ from storage.primary import dsn_per_host
 )
 def test_each_host_gets_a_dsn_of_its_own(dsn: str, dsns: list[str]) -> None:
     assert dsn_per_host(dsn) == dsns
+
+
+@pytest.mark.parametrize(
+    "dsn, server",
+    [
+        ("postgresql://u:p@db.example/shop", "db.example:5432"),
+        ("postgresql://u:p@[::1]:6000/shop", "[::1]:6000"),
+        ("postgresql://u:p@/shop?host=%2Frun%2Fpg&port=6001", "/run/pg:6001"),
+        ("postgresql:///shop", "localhost:5432"),
+    ],
+)
+def test_a_server_is_named_by_host_and_port(dsn: str, server: str) -> None:
+    assert server_of(dsn) == server

@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -20,6 +22,7 @@ from processor.domain.outcomes import Outcome
 from processor.rpc.server import Tls
 from tests.unit.rpc_harness import AUTHORIZATION, Harness, accrue_request, failure, refused, running
 
+ROOT = Path(__file__).parents[2]
 SERVICE = "loyalty.v1.TransactionService"
 AUTH = (AUTHORIZATION,)
 # Certificates of a test authority whose key was thrown away; they end in a hundred years.
@@ -67,25 +70,49 @@ async def test_a_stop_lets_calls_under_way_finish(rpc: Harness) -> None:
     await stopping
 
 
+async def reflect(
+    rpc: Harness, request: reflection_pb2.ServerReflectionRequest
+) -> reflection_pb2.ServerReflectionResponse:
+    call = reflection_pb2_grpc.ServerReflectionStub(rpc.channel).ServerReflectionInfo(iter([request]))
+    return await call.read()
+
+
 async def test_reflection_lists_the_services(rpc: Harness) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(rpc.channel)
-    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
-    services = {service.name for service in (await call.read()).list_services_response.service}
-    assert services == {
+    reply = await reflect(rpc, reflection_pb2.ServerReflectionRequest(list_services=""))
+    assert {service.name for service in reply.list_services_response.service} == {
         SERVICE,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
         "grpc.reflection.v1alpha.ServerReflection",
     }
-    call.cancel()
 
 
-async def test_reflection_knows_the_whole_contract(rpc: Harness) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(rpc.channel)
-    names = [SERVICE, "loyalty.v1.Operation", "google.rpc.ErrorInfo", "google.rpc.BadRequest"]
-    requests = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in names]
-    async for reply in stub.ServerReflectionInfo(iter(requests)):
-        assert reply.WhichOneof("message_response") == "file_descriptor_response", reply
+def contract() -> Iterator[str]:
+    """Every service, method, message, enum and enum value of the contract's files, by full name."""
+    for file in (ROOT / "protos").rglob("*.proto"):
+        descriptor = descriptor_pool.Default().FindFileByName(str(file.relative_to(ROOT / "protos")))
+        for service in descriptor.services_by_name.values():
+            yield from (service.full_name, *(method.full_name for method in service.methods))
+        yield from (message.full_name for message in descriptor.message_types_by_name.values())
+        for enum in descriptor.enum_types_by_name.values():
+            yield from (enum.full_name, *(f"{descriptor.package}.{value.name}" for value in enum.values))
+
+
+@pytest.mark.parametrize(
+    "symbol", [*contract(), "google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"]
+)
+async def test_reflection_knows_the_whole_contract(rpc: Harness, symbol: str) -> None:
+    reply = await reflect(rpc, reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
+    files = [
+        FileDescriptorProto.FromString(file) for file in reply.file_descriptor_response.file_descriptor_proto
+    ]
+    assert any(symbol.startswith(f"{file.package}.") for file in files), reply
+
+
+async def test_reflection_says_what_it_does_not_know(rpc: Harness) -> None:
+    for symbol in ("loyalty.v1.TransactionService.Steal", "nonsense", ""):
+        reply = await reflect(rpc, reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
+        assert reply.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 async def test_channelz_tells_of_the_calls(rpc: Harness) -> None:
