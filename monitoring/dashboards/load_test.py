@@ -122,7 +122,7 @@ def _throughput() -> Row:
 
 def _saturation() -> Row:
     cpu = rate("loyalty_worker_cpu_seconds_total", by="worker")
-    busy = f"{rate('loyalty_lane_busy_seconds_total')} / sum({select('loyalty_lanes')})"
+    busy = f"clamp_max({rate('loyalty_lane_busy_seconds_total')} / sum({select('loyalty_lanes')}), 1)"
     queue = f"max({select('loyalty_queue_operations')}) / max({select('loyalty_queue_operations_max')})"
     return Row(
         "What saturates first",

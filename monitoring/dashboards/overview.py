@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from monitoring.dashboards.panels import (
     CHAIN,
+    QUARTER,
     SERVER,
     WRITES,
     Query,
@@ -20,10 +21,12 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.rules import latency_objective_seconds, limit, limits
 
+_WINDOWS: Final = 'window=~"5m|1h|3d"'
 _AVAILABILITY: Final = 'slo=~"operations|calls"'
 _LATENCY: Final = 'slo="latency"'
 _OUR_FAULTS: Final = 'grpc_code=~"UNAVAILABLE|INTERNAL|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED"'
 _ONE_OPERATION: Final = 'grpc_method=~"Accrue|Redeem|Checkout"'
+_FIRING: Final = f'ALERTS{{alertname=~"Loyalty.*", alertstate="firing", {SERVER}}}'
 _REFUSED: Final = 'outcome!="APPLIED"'
 
 
@@ -40,7 +43,6 @@ def overview() -> Dashboard:
 def _now() -> Row:
     workers = f"sum({select('loyalty_workers_serving')}) / sum({select('loyalty_workers')})"
     failing = f"({rate('grpc_server_handled_total', WRITES, _OUR_FAULTS)} or vector(0))"
-    firing = f'ALERTS{{alertname=~"Loyalty.*", alertstate="firing", {SERVER}}}'
     return Row(
         "Now",
         [
@@ -68,7 +70,7 @@ def _now() -> Row:
                 bad_above=latency_objective_seconds(),
             ),
             figure(
-                "Alerts firing", "short", f"count({firing}) or vector(0)", "Of this service.", bad_above=1
+                "Alerts firing", "short", f"count({_FIRING}) or vector(0)", "Of this service.", bad_above=1
             ),
         ],
     )
@@ -82,15 +84,17 @@ def _objectives() -> Row:
             graph(
                 "Failed by us, by window",
                 "percentunit",
-                [Query(select("loyalty:slo_bad:ratio", _AVAILABILITY), "{{slo}}, {{window}}")],
+                [Query(select("loyalty:slo_bad:ratio", _AVAILABILITY, _WINDOWS), "{{slo}}, {{window}}")],
                 "Operations and calls that failed through the service's fault; the line is the fast burn.",
+                span=QUARTER,
                 limit=availability[0],
             ),
             graph(
                 "Slow, by window",
                 "percentunit",
-                [Query(select("loyalty:slo_bad:ratio", _LATENCY), "{{window}}")],
+                [Query(select("loyalty:slo_bad:ratio", _LATENCY, _WINDOWS), "{{window}}")],
                 "Calls that took longer than the objective; the line is the fast burn.",
+                span=QUARTER,
                 limit=latency[0],
             ),
             graph(
@@ -101,6 +105,15 @@ def _objectives() -> Row:
                     Query(_budget_left(_LATENCY, latency[-1]), "{{slo}}"),
                 ],
                 "Of what may fail, or be slow, in 30 days.",
+                span=QUARTER,
+            ),
+            graph(
+                "Alerts firing",
+                "short",
+                [Query(f"sum by (alertname) ({_FIRING})", "{{alertname}}")],
+                "Each has a runbook page.",
+                span=QUARTER,
+                is_stacked=True,
             ),
         ],
     )

@@ -35,6 +35,7 @@ PanelBuilder = Builder[Panel]
 TAG: Final = "loyalty-processor"
 HALF: Final = 12
 THIRD: Final = 8
+QUARTER: Final = 6
 _COLUMNS: Final = 24
 _GRAPH_HEIGHT: Final = 8
 _STAT_HEIGHT: Final = 4

@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from monitoring.dashboards.panels import (
     CHAIN,
     HALF,
+    QUARTER,
     Query,
     Row,
     frame,
@@ -33,8 +34,6 @@ def _rpc() -> Row:
     latency = quantile(0.99, "grpc_server_handling_seconds", by="grpc_method")
     started = f"sum by (grpc_method) ({select('grpc_server_started_total')})"
     handled = f"sum by (grpc_method) ({select('grpc_server_handled_total')})"
-    received = rate("grpc_server_msg_received_total", by="grpc_method")
-    sent = rate("grpc_server_msg_sent_total", by="grpc_method")
     return Row(
         "1. rpc",
         [
@@ -55,8 +54,8 @@ def _rpc() -> Row:
                 "Messages",
                 "reqps",
                 [
-                    Query(f"{received} > 0", "{{grpc_method}} received"),
-                    Query(f"{sent} > 0", "{{grpc_method}} sent"),
+                    Query(rate("grpc_server_msg_received_total"), "received"),
+                    Query(rate("grpc_server_msg_sent_total"), "sent"),
                 ],
                 "Streams have many in one call.",
             ),
@@ -158,15 +157,15 @@ def _workers() -> Row:
                 "percentunit",
                 [Query(cpu, "{{instance}} {{worker}}")],
                 "Of one core. A worker uses no more than one.",
-                span=6,
+                span=QUARTER,
             ),
-            graph("Memory", "bytes", [Query(memory, "{{instance}} {{worker}}")], "Resident.", span=6),
+            graph("Memory", "bytes", [Query(memory, "{{instance}} {{worker}}")], "Resident.", span=QUARTER),
             graph(
                 "Event loop lag",
                 "s",
                 quantiles("loyalty_loop_lag_seconds"),
                 "How late timers run; every call waits as long.",
-                span=6,
+                span=QUARTER,
                 limit=limit("LoyaltyLoopLag"),
             ),
             graph(
@@ -174,7 +173,7 @@ def _workers() -> Row:
                 "short",
                 [Query(restarts, "worker {{worker}}")],
                 "Deaths that a supervisor answered with another process.",
-                span=6,
+                span=QUARTER,
                 limit=limit("LoyaltyWorkerCrashLoop"),
             ),
         ],

@@ -18,6 +18,7 @@ from processor.cli import (
     run,
     service,
     settings,
+    top,
     verification,
 )
 from processor.cli.errors import EXIT_STATUSES, PROGRAM, describe
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(service.serve)
+app.command()(top.top)
 app.command()(settings.config)
 app.command()(migrations.migrate)
 app.add_typer(chains.app, name="chain")

@@ -25,7 +25,7 @@ from tests.server import Server, started
 from tests.standby import replicated
 
 PICTURES: Final = Path(__file__).parents[2] / "docs/dashboards"
-CLIENTS_OF_CHAINS: Final = (16, 6, 2)
+CLIENTS_OF_CHAINS: Final = (8, 4, 1)
 
 
 def main() -> None:

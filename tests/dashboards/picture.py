@@ -1,6 +1,7 @@
 """A dashboard drawn as Grafana lays it out, from what a real Prometheus answers."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from itertools import pairwise
@@ -9,8 +10,9 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from PIL import Image
 
 from tests.alerts.prometheus import Prometheus
@@ -23,14 +25,11 @@ _LINE_PIXELS: Final = 32
 _HEAD_PIXELS: Final = 44
 _DPI: Final = 100
 _GAP_PIXELS: Final = 5
-_COLORS_IN_FILE: Final = 96
 _PAGE, _PANEL, _TEXT, _FAINT = "#111217", "#181b1f", "#ccccdc", "#3a3d46"
 _PALETTE: Final = (
-    "#73bf69", "#5794f2", "#f2cc0c", "#ff780a", "#b877d9",
-    "#f2495c", "#8ab8ff", "#37872d", "#ffa6b0", "#c0d8ff",
+    "#73bf69", "#5794f2", "#f2cc0c", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#37872d", "#ffa6b0",
 )  # fmt: skip
 _NAMED_COLORS: Final = {"green": "#73bf69", "red": "#f2495c"}
-_LEGEND_ENTRIES_MAX: Final = 9
 
 Draw = Callable[[Axes, dict[str, Any], Sequence[Series], Span], None]
 
@@ -50,11 +49,11 @@ def draw(file: Path, prometheus: Prometheus, span: Span, picture: Path) -> None:
 
 
 def _write(figure: Figure, picture: Path) -> None:
-    """With few colors, which makes a small file."""
+    """With a palette, which makes a small file."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", facecolor=_PAGE)
     with Image.open(buffer) as image:
-        image.convert("RGB").quantize(_COLORS_IN_FILE).save(picture, optimize=True)
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def _draw_panel(
@@ -111,21 +110,32 @@ def _plot(
 
 def _draw_graph(axes: Axes, panel: dict[str, Any], series: Sequence[Series], span: Span) -> None:
     defaults = panel["fieldConfig"]["defaults"]
-    lines = sorted(series, key=lambda each: -each.last)[: len(_PALETTE)]
+    lines = sorted(series, key=lambda each: (-each.last, each.name))[: len(_PALETTE)]
     if defaults["custom"].get("stacking"):
         _draw_stack(axes, lines, span)
     else:
         for line, color in zip(lines, _PALETTE, strict=False):
-            axes.plot(*zip(*line.points, strict=True), color=color, linewidth=1.1, label=line.name)
-            axes.fill_between(*zip(*line.points, strict=True), color=color, alpha=0.08)
+            axes.plot(line.seconds, line.values, color=color, linewidth=1.1, label=line.name)
+            axes.fill_between(line.seconds, line.values, color=color, alpha=0.08)
     _draw_limit(axes, defaults["thresholds"]["steps"] if "thresholds" in defaults else [])
     _scale(axes, defaults["unit"], span)
-    columns = 1 if max(len(line.name) for line in lines) > 30 else 3
     axes.legend(
-        *(each[:_LEGEND_ENTRIES_MAX] for each in axes.get_legend_handles_labels()),
-        loc="upper left", bbox_to_anchor=(-0.12, -0.11), ncol=columns, frameon=False, labelcolor=_TEXT,
-        fontsize=6.5, handlelength=1, columnspacing=1, borderaxespad=0, labelspacing=0.25,
+        loc="upper left", bbox_to_anchor=_below(axes), bbox_transform=axes.figure.transFigure,
+        ncol=_columns(lines), fontsize=6.5, frameon=False, labelcolor=_TEXT, handlelength=1, columnspacing=1,
+        borderaxespad=0, labelspacing=0.25,
     )  # fmt: skip
+
+
+def _columns(lines: Sequence[Series]) -> int:
+    longest = max(len(line.name) for line in lines)
+    return 1 if longest > 30 else 2 if longest > 20 else 3
+
+
+def _below(axes: Axes) -> tuple[float, float]:
+    """Where the legend begins, as shares of the figure."""
+    box = axes.get_position()
+    height_pixels = axes.figure.bbox.height
+    return box.x0 - 48 / _WIDTH_PIXELS, box.y0 - 16 / height_pixels
 
 
 def _draw_stack(axes: Axes, lines: Sequence[Series], span: Span) -> None:
@@ -147,9 +157,15 @@ def _scale(axes: Axes, unit: str, span: Span) -> None:
     axes.set_xlim(0, span.end - span.start)
     axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1] * 1.05, 1e-6))
     axes.grid(visible=True, color=_FAINT, linewidth=0.4)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(_locator(unit, axes.get_ylim()[1]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(value, unit)))
     _label_minutes(axes)
+
+
+def _locator(unit: str, top: float) -> Locator:
+    if unit in {"bytes", "Bps"}:
+        return MultipleLocator(2 ** math.ceil(math.log2(top / 5)))
+    return MaxNLocator(5)
 
 
 def _label_minutes(axes: Axes) -> None:
@@ -166,8 +182,8 @@ def _draw_figure(axes: Axes, panel: dict[str, Any], series: Sequence[Series], sp
         0.5, 1.32, format_value(line.last, defaults["unit"]), transform=axes.transAxes,
         ha="center", va="center", size=19, weight="bold", color=color,
     )  # fmt: skip
-    axes.fill_between(*zip(*line.points, strict=True), color=color, alpha=0.18, linewidth=0)
-    axes.plot(*zip(*line.points, strict=True), color=color, linewidth=0.9)
+    axes.fill_between(line.seconds, line.values, color=color, alpha=0.18, linewidth=0)
+    axes.plot(line.seconds, line.values, color=color, linewidth=0.9)
     axes.set(xticks=[], yticks=[], xlim=(0, span.end - span.start))
     axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 1e-9))
 
@@ -178,9 +194,10 @@ def _draw_spread(axes: Axes, panel: dict[str, Any], series: Sequence[Series], sp
     seconds = sorted({at for bucket in buckets for at, _ in bucket.points})
     counts = [[dict(bucket.points).get(at, 0.0) for at in seconds] for bucket in buckets]
     cells = [counts[0], *([b - a for a, b in zip(*pair, strict=True)] for pair in pairwise(counts))]
+    cells = [[cell or math.nan for cell in cells_of_bucket] for cells_of_bucket in cells]
     axes.imshow(
-        cells, origin="lower", aspect="auto", cmap="inferno", interpolation="nearest",
-        extent=(seconds[0], seconds[-1], -0.5, len(buckets) - 0.5),
+        cells, origin="lower", aspect="auto", cmap="inferno", norm=PowerNorm(0.4, vmin=0),
+        interpolation="nearest", extent=(seconds[0], seconds[-1], -0.5, len(buckets) - 0.5),
     )  # fmt: skip
     unit = panel["options"]["yAxis"]["unit"]
     labels = [

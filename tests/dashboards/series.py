@@ -28,6 +28,16 @@ class Series(NamedTuple):
     points: list[tuple[float, float]]
 
     @property
+    def seconds(self) -> list[float]:
+        """Of each point, since the start."""
+        return [at for at, _ in self.points]
+
+    @property
+    def values(self) -> list[float]:
+        """Of each point."""
+        return [value for _, value in self.points]
+
+    @property
     def last(self) -> float:
         """The value that a figure shows."""
         return self.points[-1][1]

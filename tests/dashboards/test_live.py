@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.standby import replicated
 
 # What is empty as long as all is well.
 EMPTY: Final = {
+    "overview: Alerts firing: {{alertname}}",
     "path: Calls under way: {{grpc_method}}",
     "path: Refused with QUEUE_FULL: {{chain}}",
     "business: Out of the window, of all: {{chain}}",
@@ -57,10 +58,6 @@ async def make_calls(chain: Chain, server: Server) -> None:
 
 @pytest.mark.parametrize("query", [each for each in queries() if str(each) not in EMPTY], ids=str)
 def test_it_is_answered(prometheus: Prometheus, query: Query) -> None:
-    # Without the rate's window: what is counted once is seen for ever.
-    def found() -> list[dict[str, Any]]:
-        return prometheus.query(query.filled)
-
-    eventually(found, describe=lambda: query.filled)
+    eventually(lambda: prometheus.query(query.filled), describe=lambda: query.filled)
     labels = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
-    assert all(labels <= series["metric"].keys() for series in found())
+    assert all(labels <= series["metric"].keys() for series in prometheus.query(query.filled))

@@ -1,0 +1,1 @@
+"""What `loyalty-processor top` shows: figures from two scrapes of a server's metrics, and their view."""
