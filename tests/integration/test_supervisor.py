@@ -86,31 +86,31 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay(start: Start) -> None:
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced(start: Start) -> None:
-    service = start(workers=2, worker_silence_seconds_max=8)
-    service.serving()
-    hung, sound = service.pids()
+    server = start(workers=2, worker_silence_seconds_max=8)
+    server.wait_until_serving()
+    hung, sound = server.pids()
     os.kill(hung, signal.SIGSTOP)
-    wait_until(lambda: service.workers()[0]["restarts"] == 1 and service.workers()[0]["state"] == "serving")
-    assert service.pids()[0] != hung
-    assert service.pids()[1] == sound
+    eventually(lambda: server.workers()[0]["restarts"] == 1 and server.workers()[0]["state"] == "serving")
+    assert server.pids()[0] != hung
+    assert server.pids()[1] == sound
     assert not psutil.pid_exists(hung)
-    assert service.metric("loyalty_worker_hangs_total", worker="0") == 1
-    assert service.metric("loyalty_worker_hangs_total", worker="1") == 0
-    (hang,) = service.events("worker hangs: killing it")
+    assert server.metric("loyalty_worker_hangs_total", worker="0") == 1
+    assert server.metric("loyalty_worker_hangs_total", worker="1") == 0
+    (hang,) = server.events("worker hangs: killing it")
     assert (hang["worker"], hang["silent_seconds"]) == (0, 8)
 
 
 def test_workers_do_not_wait_for_a_supervisor_that_hangs(start: Start) -> None:
-    service = start(worker_silence_seconds_max=3)
-    service.serving()
-    (pid,) = service.pids()
-    service.process.send_signal(signal.SIGSTOP)
+    server = start(worker_silence_seconds_max=3)
+    server.wait_until_serving()
+    (pid,) = server.pids()
+    server.process.send_signal(signal.SIGSTOP)
     time.sleep(5)
-    service.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: service.get("/healthz")[0] == 200)
+    server.process.send_signal(signal.SIGCONT)
+    eventually(lambda: server.get("/healthz")[0] == 200)
     os.kill(pid, signal.SIGUSR1)
-    wait_until(partial(service.has_counted, 1))
-    assert service.pids() == [pid]
+    eventually(lambda: has_counted(server, 1))
+    assert server.pids() == [pid]
 
 
 def test_a_worker_that_somebody_stops_is_replaced(start: Start) -> None:
