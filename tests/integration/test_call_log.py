@@ -1,5 +1,6 @@
 """The log of calls: what became of which, and never who the customer is."""
 
+import asyncio
 import json
 
 import grpc
@@ -8,12 +9,14 @@ import pytest
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from tests.chains import Chain, new_chain
 from tests.requests import accrue, redeem
-from tests.server import in_thread, serving
+from tests.server import Server, eventually, in_thread, serving
 
 CARD = "card-4711"
 
 
-async def logged_calls(database: str, log_calls: str) -> tuple[Chain, list[dict[str, object]]]:
+async def logged_calls(
+    database: str, log_calls: str, lines_expected: int
+) -> tuple[Chain, list[dict[str, object]]]:
     """The lines of three calls: an accrual, a refusal, a call without an API key."""
     chain = await new_chain(database)
     await chain.add_members([1], {CARD: 1})
@@ -28,14 +31,19 @@ async def logged_calls(database: str, log_calls: str) -> tuple[Chain, list[dict[
             await stub.Redeem(redeem(1, 5_000, card=CARD, idempotency_key="sale-2"), metadata=metadata)
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.Accrue(accrue(1, 10_000, idempotency_key="sale-3"))
-        log = server.log()
-    assert CARD not in log
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return chain, [line for line in lines if line["event"] == "call"]
+        # A line is written after the caller has its reply.
+        await asyncio.to_thread(eventually, lambda: len(call_lines(server)) >= lines_expected)
+        assert CARD not in server.log()
+        return chain, call_lines(server)
+
+
+def call_lines(server: Server) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "call"]
 
 
 async def test_every_call_has_a_line_if_all_are_logged(database: str) -> None:
-    chain, lines = await logged_calls(database, "all")
+    chain, lines = await logged_calls(database, "all", 3)
     told = [(line["method"], line["chain"], line["key"], line["request_id"]) for line in lines]
     assert told == [
         ("Accrue", chain.name, "sale-1", "till-9"),
@@ -46,5 +54,5 @@ async def test_every_call_has_a_line_if_all_are_logged(database: str) -> None:
 
 
 async def test_failures_alone_have_a_line_by_default(database: str) -> None:
-    _, lines = await logged_calls(database, "failures")
+    _, lines = await logged_calls(database, "failures", 2)
     assert [line["key"] for line in lines] == ["sale-2", None]
