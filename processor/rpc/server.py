@@ -95,6 +95,8 @@ def _options(
     return [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", round(_TOLD_FACTOR * message_bytes_max)),
+        # Else a connection's window grows to megabytes, which strangers could fill with what nobody reads.
+        ("grpc.http2.bdp_probe", 0),
         # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
         ("grpc.max_connection_age_ms", round(connection_age_seconds_max * 1000)),
         ("grpc.max_connection_age_grace_ms", round(connection_age_grace_seconds * 1000)),

@@ -184,7 +184,9 @@ def long_receipt(member_id: int) -> Write:
 
 async def test_long_receipts_wait_in_bounded_memory(database: str, chains: list[Chain]) -> None:
     batch = batch_request(long_receipt(member_id) for member_id in MEMBERS[:50]).SerializeToString()
-    with serving(database, workers=1, queue_bytes_max=64 * MEGABYTE, statement_timeout_seconds=60) as server:
+    with serving(
+        database, workers=1, queue_bytes_max=64 * MEGABYTE, statement_timeout_seconds=60, retry_seconds=60
+    ) as server:
         async with (
             Till(server.address, chains[0].api_key, connections=4) as till,
             Till(server.address, chains[1].api_key, connections=4) as other_till,
@@ -194,7 +196,7 @@ async def test_long_receipts_wait_in_bounded_memory(database: str, chains: list[
                 calls = [
                     asyncio.create_task(each.call("ProcessBatch", batch))
                     for each in (till, other_till)
-                    for _ in range(40)
+                    for _ in range(20)
                 ]
                 # Two of them fill it, by the estimate: 50 operations of 502 KiB each.
                 await eventually_true(lambda: are_done(calls, len(calls) - 2))
@@ -203,7 +205,7 @@ async def test_long_receipts_wait_in_bounded_memory(database: str, chains: list[
                         assert_refused_for_now(call.result())
             answers = await asyncio.gather(*calls)
     assert sum(not answer.reason for answer in answers) == 2
-    print(f"4,000 long receipts: {memory}")  # noqa: T201
+    print(f"2,000 long receipts: {memory}")  # noqa: T201
     assert memory.growth < 128
 
 
@@ -216,10 +218,10 @@ async def test_messages_of_strangers_take_no_memory(database: str, megabytes: in
     message = bytes(megabytes * MEGABYTE)
     with serving(database, workers=1) as server:
         async with Till(server.address, "nobody", connections=4) as till, memory_of(server) as memory:
-            answers = await asyncio.gather(*(till.call("ProcessBatch", message) for _ in range(100)))
+            answers = await asyncio.gather(*(till.call("ProcessBatch", message) for _ in range(200)))
     assert {answer.reason for answer in answers} == {"API_KEY_INVALID"}
-    print(f"100 messages of {megabytes} MB without a key: {memory}")  # noqa: T201
-    assert memory.growth < 128
+    print(f"200 messages of {megabytes} MB without a key: {memory}")  # noqa: T201
+    assert memory.growth < 64
 
 
 # --- reads ------------------------------------------------------------------------------------------
