@@ -1,5 +1,6 @@
 """Keys as they are pressed, without Enter and without an echo."""
 
+import os
 import select
 import sys
 import termios
@@ -21,7 +22,8 @@ class Keyboard:
         while (remaining := deadline - time.monotonic()) > 0:
             ready, _, _ = select.select([sys.stdin] if self._is_there else [], [], [], remaining)
             if ready:
-                pressed = sys.stdin.read(1)
+                # Not sys.stdin.read: what that reads ahead, select does not see.
+                pressed = os.read(sys.stdin.fileno(), 1).decode(errors="replace")
                 self._is_there = bool(pressed)  # at its end, it would be ready for ever
                 if pressed == key:
                     return True
