@@ -50,7 +50,7 @@ async def test_every_call_has_a_line_if_all_are_logged(database: str) -> None:
         ("Redeem", chain.name, "sale-2", "till-9"),
         ("Accrue", None, None, None),  # nobody reads what a stranger sends
     ]
-    assert [line["outcome"] for line in lines] == ["APPLIED", "REDEMPTION_ABOVE_LIMIT", "API_KEY_MISSING"]
+    assert [line["outcome"] for line in lines] == ["APPLIED", "INSUFFICIENT_POINTS", "API_KEY_MISSING"]
 
 
 async def test_failures_alone_have_a_line_by_default(database: str) -> None:
