@@ -149,6 +149,7 @@ def _workers() -> Row:
     cpu = rate("loyalty_worker_cpu_seconds_total", by="instance, worker")
     memory = f"sum by (instance, worker) ({select('loyalty_worker_resident_bytes')})"
     restarts = f"sum by (worker) (increase({select('loyalty_worker_restarts_total')}[15m]))"
+    hangs = f"sum by (worker) (increase({select('loyalty_worker_hangs_total')}[15m]))"
     return Row(
         "Workers",
         [
@@ -171,8 +172,8 @@ def _workers() -> Row:
             graph(
                 "Restarts in 15 minutes",
                 "short",
-                [Query(restarts, "worker {{worker}}")],
-                "Deaths that a supervisor answered with another process.",
+                [Query(restarts, "worker {{worker}}"), Query(hangs, "worker {{worker}}, hung")],
+                "Deaths that a supervisor answered with another process, and hung ones that it killed.",
                 span=QUARTER,
                 limit=limit("LoyaltyWorkerCrashLoop"),
             ),
