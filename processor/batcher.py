@@ -21,6 +21,10 @@ from processor.tracing import NO_TRACING, Tracing
 _SWEEP_SECONDS: Final = 0.05
 # A stalled call is answered this long before its deadline, so that the reply still reaches the till.
 _REPLY_MARGIN_SECONDS: Final = 0.15
+# What a call takes at most of memory, from its request to its reply, and each line of its receipt: measured
+# with texts of 64 characters that need four bytes each. Ordinary lines take less than half of it.
+_COMMAND_BYTES: Final = 2_048
+_LINE_BYTES: Final = 1_024
 
 
 class Batcher:
@@ -36,14 +40,20 @@ class Batcher:
         lanes: int,
         batch_ops_max: int,
         queue_ops_max: int,
+        queue_bytes_max: int,
     ) -> None:
-        """`queue_ops_max` bounds the calls of one chain that wait or are under way here."""
+        """`queue_ops_max` bounds the calls of one chain that wait or are under way here.
+
+        `queue_bytes_max` bounds the memory that those of all chains take.
+        """
         self._ledger = ledger
         self._metrics = metrics
         self._cards = cards
         self._tracing = tracing
         metrics.set_bounds(lanes, queue_ops_max)
         self._queue_ops_max = queue_ops_max
+        self._queue_bytes_max = queue_bytes_max
+        self._open_bytes = 0
         self._lanes = [Lane(ledger, metrics, tracing, batch_ops_max) for _ in range(lanes)]
         self._tasks: list[asyncio.Task[None]] = []
         self._is_draining = False
@@ -65,6 +75,20 @@ class Batcher:
         decided are dropped, and nobody else's. Commands that do not fit into the queue are all refused.
         """
         group = CallGroup(commands, deadline, self._tracing.link())
+        size_bytes = sum(map(_bytes_held, commands))
+        # What is larger than the whole queue is taken on when it has it for itself.
+        if self._open_bytes and self._open_bytes + size_bytes > self._queue_bytes_max:
+            self._ledger.refuse(chain_id, group.calls, Outcome.QUEUE_FULL)
+            return await group.replies()
+        self._open_bytes += size_bytes
+        try:
+            return await self._apply(chain_id, group)
+        finally:
+            # If the caller was cancelled, the lanes let go of its calls in a moment.
+            self._open_bytes -= size_bytes
+
+    async def _apply(self, chain_id: int, group: CallGroup) -> list[Reply]:
+        commands = [call.command for call in group.calls]
         if self._cards.must_learn(chain_id, commands):
             await self._cards.learn(chain_id, commands)
         if self._is_draining:
@@ -107,3 +131,7 @@ class Batcher:
             for lane in self._lanes:
                 if lane.is_stalled(loop.time()):
                     lane.answer_expiring(loop.time() + _REPLY_MARGIN_SECONDS)
+
+
+def _bytes_held(command: Command) -> int:
+    return _COMMAND_BYTES + _LINE_BYTES * len(command.receipt.lines)

@@ -78,6 +78,19 @@ class Settings(BaseSettings):
         20_000, ge=1_000, le=10_000_000, description="Operations of one chain that may wait in one worker"
     )
 
+    queue_bytes_max: int = Field(
+        256 * 1_024 * 1_024,
+        ge=1_024 * 1_024,
+        le=64 * 1_024 * 1_024 * 1_024,
+        description="Memory that operations may take while they wait in one worker, judged by their lines",
+    )
+    reads_max: int = Field(
+        100, ge=1, le=100_000, description="Reads of one chain that may wait or be under way in one worker"
+    )
+    calls_max: int = Field(
+        4_000, ge=10, le=1_000_000, description="Calls and streams that may be under way in one worker"
+    )
+
     statement_timeout_seconds: Seconds = Field(
         10, ge=0.1, le=300, description="Time that PostgreSQL has for one statement"
     )

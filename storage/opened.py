@@ -1,6 +1,7 @@
-"""What the service has of storage while it runs: the pool, and what it knows by heart from it."""
+"""What the service has of storage while it runs: its pools, and what it knows by heart from them."""
 
 import asyncio
+from functools import partial
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -14,7 +15,7 @@ _CLOSE_SECONDS: Final = 2.0
 
 
 class ConnectionCounts(NamedTuple):
-    """The pool's connections at one moment."""
+    """The pools' connections at one moment."""
 
     used: int
     idle: int
@@ -23,9 +24,12 @@ class ConnectionCounts(NamedTuple):
 class OpenStorage:
     """Made by `open_storage`, ended by `close`."""
 
-    def __init__(self, pool: asyncpg.Pool, schema: Schema) -> None:
+    def __init__(self, pool: asyncpg.Pool, read_pool: asyncpg.Pool, schema: Schema) -> None:
+        """`read_pool` is for what callers read: however much they do, nobody else waits for a connection."""
         self.pool = pool
+        self.read_pool = read_pool
         self.schema = schema
+        self._pools = (pool, read_pool)
         self.directory = PostgresDirectory(pool)
         self.partitions = Partitions(pool)
 
@@ -36,32 +40,46 @@ class OpenStorage:
 
     def count_connections(self) -> ConnectionCounts:
         """How many there are now."""
-        idle = self.pool.get_idle_size()
-        return ConnectionCounts(self.pool.get_size() - idle, idle)
+        idle = sum(pool.get_idle_size() for pool in self._pools)
+        return ConnectionCounts(sum(pool.get_size() for pool in self._pools) - idle, idle)
 
     async def renew(self) -> None:
         """Have every connection replaced before its next use: the primary may be another server now."""
-        await self.pool.expire_connections()
+        for pool in self._pools:
+            await pool.expire_connections()
 
     async def close(self) -> None:
         """Close the connections; those still in use after a moment are cut."""
         try:
-            await asyncio.wait_for(self.pool.close(), _CLOSE_SECONDS)
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*(pool.close() for pool in self._pools))
         except TimeoutError:
-            self.pool.terminate()
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Cut the connections."""
+        for pool in self._pools:
+            pool.terminate()
 
 
-async def open_storage(dsn: str, *, connections: int, statement_timeout_seconds: float) -> OpenStorage:
+async def open_storage(
+    dsn: str, *, connections: int, read_connections: int, statement_timeout_seconds: float
+) -> OpenStorage:
     """Check the schema, connect, and read what must be known before the first call.
 
     Raises the failures of storage; SchemaUnsuitable among them.
     """
     schema = await check_schema(dsn)
-    pool = await open_pool(dsn, connections=connections, statement_timeout_seconds=statement_timeout_seconds)
-    storage = OpenStorage(pool, schema)
+    open_one = partial(open_pool, dsn, statement_timeout_seconds=statement_timeout_seconds)
+    pool = await open_one(connections=connections)
+    try:
+        storage = OpenStorage(pool, await open_one(connections=read_connections), schema)
+    except BaseException:
+        pool.terminate()
+        raise
     try:
         await storage.load()
     except BaseException:
-        pool.terminate()
+        storage.terminate()
         raise
     return storage

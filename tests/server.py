@@ -1,4 +1,4 @@
-"""A real server for tests: the supervisor and its workers, as an operator starts them."""
+"""A real server for tests: a supervisor and its workers, as an operator starts them."""
 
 import asyncio
 import json
@@ -10,77 +10,93 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 REPOSITORY: Final = Path(__file__).parents[1]
 COMMAND: Final = (sys.executable, "-m", "processor", "serve")
-START_SECONDS_MAX: Final = 60
-STOP_SECONDS_MAX: Final = 60
-DEFAULTS: Final = {
-    "port": 0,
-    "http_port": 0,
-    "log_format": "json",
-    "drain_seconds": 0,
-    "directory_refresh_seconds": 0.1,
-}
+PATIENCE_SECONDS: Final = 60
+DEFAULTS: Final = {"log_format": "json", "drain_seconds": 0, "directory_refresh_seconds": 0.1}
 
 T = TypeVar("T")
 
 
 class Server:
-    """A supervisor under way. `address` is gRPC's, `http` that of /healthz and /metrics."""
+    """A supervisor under way. `address` is gRPC's, `http` that of /healthz and /metrics: HOST:PORT."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
-        self.address = ""
-        self.http = ""
         self._log = log
 
-    def wait_until_serving(self) -> None:
-        """Return once every worker serves for the first time."""
-        eventually(self._find_addresses, START_SECONDS_MAX, self.log)
+    # --- what it says ---
 
-    def _find_addresses(self) -> bool:
-        assert self.process.poll() is None, self.log()
-        for line in self.log().splitlines():
-            event = json.loads(line) if line.startswith("{") else {}
-            if event.get("event") == "serving":
-                self.address, self.http = event["address"], event["http"]
-        return bool(self.address)
+    @cached_property
+    def address(self) -> str:
+        return str(self.wait_until_serving()["address"])
+
+    @cached_property
+    def http(self) -> str:
+        """Known before any worker is there."""
+        return str(self._await_event("starting")["http"])
+
+    def wait_until_serving(self) -> dict[str, Any]:
+        """The event that says that every worker serves for the first time."""
+        return self._await_event("serving")
+
+    def _await_event(self, name: str) -> dict[str, Any]:
+        def found() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.log()
+            return self.events(name)
+
+        return eventually(found, describe=self.log)[0]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's events of that name."""
+        lines = (line for line in self.log().splitlines() if line.startswith("{") and line.endswith("}"))
+        return [event for event in map(json.loads, lines) if event.get("event") == name]
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def health(self) -> dict[str, Any]:
-        """What /healthz says."""
-        return dict(json.loads(self._get("/healthz")))
-
-    def metrics(self) -> str:
-        return self._get("/metrics").decode()
-
-    def _get(self, path: str) -> bytes:
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page over HTTP."""
         try:
-            with urllib.request.urlopen(f"http://{self.http}{path}", timeout=10) as response:
-                return bytes(response.read())
+            with urllib.request.urlopen(f"http://{self.http}{path}", timeout=PATIENCE_SECONDS) as reply:
+                return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:
-                return error.read()
+                return error.code, error.read().decode()
+
+    def health(self) -> dict[str, Any]:
+        """What /healthz says."""
+        return dict(json.loads(self.get("/healthz")[1]))
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What it says of each worker."""
+        return list(self.health()["workers"])
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers, whatever their state."""
+        return [worker["pid"] for worker in self.workers()]
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that serve."""
-        return [worker["pid"] for worker in self.health()["workers"] if worker["state"] == "serving"]
+        return [worker["pid"] for worker in self.workers() if worker["state"] == "serving"]
 
-    def kill_workers(self) -> None:
-        """End every worker, whatever its state, as a crash would."""
-        pids = [worker["pid"] for worker in self.health()["workers"]]
-        for pid in filter(None, pids):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def metrics(self) -> str:
+        return self.get("/metrics")[1]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples that have these labels."""
+        families = text_string_to_metric_families(self.metrics())
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def connections(self) -> dict[int, int]:
         """How many connections each worker has accepted and not closed, by process id."""
@@ -93,58 +109,87 @@ class Server:
             for pid in self.worker_pids()
         }
 
-    def stop(self) -> int:
+    # --- what is done to it ---
+
+    def send(self, name: str) -> None:
+        """Send the supervisor a signal."""
+        self.process.send_signal(signal.Signals[name])
+
+    def stop(self, name: str = "SIGTERM") -> int:
         """End it as an operator does; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS_MAX)
+        self.send(name)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def kill_workers(self) -> None:
+        """End every worker, whatever its state, as a crash would."""
+        for pid in filter(None, self.pids()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the supervisor and its workers as a crash of the machine would."""
-        family = [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children())]
-        for pid in family:
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        """End the supervisor and its workers as a crash of the machine would, if they are still there."""
+        if self.process.poll() is not None:
+            return
+        supervisor = psutil.Process(self.process.pid)
+        for process in (supervisor, *supervisor.children()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
-def serving(dsn: str, *, failpoints: str = "", **settings: object) -> Iterator[Server]:
+def serving(dsn: str, **settings: object) -> Iterator[Server]:
     """A server on `dsn` with these settings, for as long as the block lasts; it must stop in order."""
-    with started(dsn, failpoints=failpoints, **settings) as server:
+    with started(dsn, **settings) as server:
         yield server
         status = server.stop()
         assert status == 0, f"exit status {status}\n{server.log()}"
 
 
 @contextmanager
-def started(dsn: str, *, failpoints: str = "", **settings: object) -> Iterator[Server]:
+def started(dsn: str, **settings: object) -> Iterator[Server]:
     """The same for a server that the block may kill; whatever is left of it is killed at the end."""
-    given = {"dsn": dsn, **DEFAULTS, **settings}
-    environment = {f"LOYALTY_{name.upper()}": str(value) for name, value in given.items()}
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
-    if failpoints:
-        environment["LOYALTY_FAILPOINTS"] = failpoints
+    with launched(COMMAND, dsn=dsn, **{**DEFAULTS, **settings}) as server:
+        server.wait_until_serving()
+        yield server
+
+
+@contextmanager
+def launched(command: Sequence[str], **settings: object) -> Iterator[Server]:
+    """The same without waiting until it serves, by any command."""
     with tempfile.TemporaryDirectory(prefix="loyalty-server-") as directory:
-        environment["TMPDIR"] = directory  # what a killed server leaves behind
         log = Path(directory) / "log"
+        # TMPDIR is for what a killed server leaves behind.
+        given = environment(TMPDIR=directory, **settings)
         with log.open("wb") as output:
-            process = subprocess.Popen(COMMAND, env=environment, stdout=output, stderr=output)
+            process = subprocess.Popen(command, env=given, stdout=output, stderr=output)
         server = Server(process, log)
         try:
-            server.wait_until_serving()
             yield server
         finally:
-            if process.poll() is None:
-                server.kill()
+            server.kill()
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The present one with these settings (in small letters) and other variables (in capitals)."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
+    given = {"port": 0, "http_port": 0, "PYTHONPATH": REPOSITORY, **settings}
+    return clean | {
+        name if name.isupper() else f"LOYALTY_{name.upper()}": str(value) for name, value in given.items()
+    }
 
 
 def eventually(
-    condition: Callable[[], object], timeout_seconds: float = 30, describe: Callable[[], object] = str
-) -> None:
-    """Wait until the condition holds; fail with the description if it does not in time."""
+    condition: Callable[[], T],
+    timeout_seconds: float = PATIENCE_SECONDS,
+    describe: Callable[[], object] = str,
+) -> T:
+    """Wait until the condition holds, and return its value; fail with the description if it never does."""
     deadline = time.monotonic() + timeout_seconds
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < deadline, describe()
         time.sleep(0.02)
+    return value
 
 
 async def eventually_true(condition: Callable[[], Awaitable[bool]], timeout_seconds: float = 30) -> None:

@@ -72,7 +72,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 50
-    """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. The chain's queue is full. The till: send the
+    """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the
     same call again after the delay.
     """
     ERROR_REASON_DEADLINE_PASSED: _ErrorReason.ValueType  # 51
@@ -154,7 +154,7 @@ ERROR_REASON_BALANCE_OUT_OF_RANGE: ErrorReason.ValueType  # 43
 metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 50
-"""RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. The chain's queue is full. The till: send the
+"""RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the
 same call again after the delay.
 """
 ERROR_REASON_DEADLINE_PASSED: ErrorReason.ValueType  # 51

@@ -172,8 +172,8 @@ def _workers() -> Row:
             graph(
                 "Restarts in 15 minutes",
                 "short",
-                [Query(restarts, "worker {{worker}}"), Query(hangs, "worker {{worker}}, hung")],
-                "Deaths that a supervisor answered with another process, and hung ones that it killed.",
+                [Query(restarts, "worker {{worker}}"), Query(hangs, "worker {{worker}} hung")],
+                "Deaths that a supervisor answered with another process; hangs that it ended itself.",
                 span=QUARTER,
                 limit=limit("LoyaltyWorkerCrashLoop"),
             ),

@@ -10,6 +10,7 @@ import structlog
 
 from processor.app.parts import (
     CONNECTIONS_BESIDE_LANES,
+    READ_CONNECTIONS,
     Report,
     Worker,
     make_batcher,
@@ -79,6 +80,7 @@ async def _storage_when_there(settings: Settings, report: Report, stop: asyncio.
             return await open_storage(
                 settings.dsn.get_secret_value(),
                 connections=settings.lanes + CONNECTIONS_BESIDE_LANES,
+                read_connections=READ_CONNECTIONS,
                 statement_timeout_seconds=settings.statement_timeout_seconds,
             )
         except StorageFailure as failure:

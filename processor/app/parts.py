@@ -23,8 +23,10 @@ from storage.ledger import PostgresLedger
 from storage.opened import OpenStorage
 from storage.reads import PostgresReader
 
-# For reads, the directory and the partitions, so that none of them waits for the lanes.
+# For cards, the directory, the partitions and measuring, so that none of them waits for the lanes.
 CONNECTIONS_BESIDE_LANES: Final = 4
+# Few, so that reads leave the processors of PostgreSQL to the lanes; more of them would only wait there.
+READ_CONNECTIONS: Final = 2
 
 Report = Callable[[State], None]
 
@@ -80,6 +82,7 @@ def make_batcher(worker: Worker, metrics: LedgerMetrics, journal: CommitJournal)
         lanes=settings.lanes,
         batch_ops_max=settings.batch_ops_max,
         queue_ops_max=settings.queue_ops_max,
+        queue_bytes_max=settings.queue_bytes_max,
     )
 
 
@@ -90,9 +93,11 @@ async def start_rpc(worker: Worker, batcher: Batcher) -> RpcServer:
         host=settings.host,
         port=settings.port,
         batcher=batcher,
-        reader=PostgresReader(storage.pool),
+        reader=PostgresReader(storage.read_pool),
         directory=storage.directory,
         message_bytes_max=settings.message_bytes_max,
+        calls_max=settings.calls_max,
+        reads_max=settings.reads_max,
         connection_age_seconds_max=settings.connection_age_seconds_max,
         connection_age_grace_seconds=settings.connection_age_grace_seconds,
         tls=_tls(settings),

@@ -33,7 +33,10 @@ class CallLog:
         metadata: Iterable[tuple[str, object]],
         seconds: float,
     ) -> None:
-        """Write the line, if calls like this one are logged. Cards and members are never named."""
+        """Write the line, if calls like this one are logged. Cards and members are never named.
+
+        `data` is the request, b"" if it was not received.
+        """
         is_ok = outcome == "APPLIED"
         if is_ok not in self._writes:
             return
@@ -48,7 +51,7 @@ class CallLog:
         )
 
     def _key(self, data: bytes) -> str | None:
-        if self._request_type is None:
+        if self._request_type is None or not data:
             return None
         try:
             message = self._request_type.FromString(data)

@@ -18,6 +18,7 @@ from processor.rpc.authentication import Authenticator
 from processor.rpc.call_log import CallLog
 from processor.rpc.decode import check_size
 from processor.rpc.metrics import CallMetrics, MethodMetrics
+from processor.rpc.places import Places
 from processor.rpc.status import CODES, Refused
 from processor.tracing import NO_TRACING, Tracing
 
@@ -34,11 +35,12 @@ _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 
 class Admission:
-    """What a request must have before it is looked at."""
+    """What a request must have before it is looked at, and how many calls may be under way at a time."""
 
-    def __init__(self, authenticator: Authenticator, message_bytes_max: int) -> None:
+    def __init__(self, authenticator: Authenticator, *, message_bytes_max: int, calls_max: int) -> None:
         self._authenticator = authenticator
         self._message_bytes_max = message_bytes_max
+        self.places = Places(calls_max)
 
     async def chain_id(self, context: Context) -> int:
         """The chain of the caller. Raises Refused."""
@@ -113,7 +115,8 @@ def _handler(
     observer = Observer(metrics, CallLog(descriptor, observation.logged_calls), observation.tracing)
     if descriptor.client_streaming:
         return grpc.stream_stream_rpc_method_handler(_stream_handler(method, admission, metrics, observer))
-    return grpc.unary_unary_rpc_method_handler(_unary_handler(method, admission, metrics, observer))
+    # On the wire it is unary; so declared, the message is received when it is asked for.
+    return grpc.stream_unary_rpc_method_handler(_unary_handler(method, admission, metrics, observer))
 
 
 class Observer:
@@ -125,7 +128,7 @@ class Observer:
         self._tracing = tracing
 
     @contextmanager
-    def call(self, context: Context, data: bytes) -> Iterator[CallMetrics]:
+    def call(self, context: Context) -> Iterator[CallMetrics]:
         """Watch the call that is handled inside of it."""
         metadata = context.invocation_metadata() or ()
         with self._tracing.call(self._metrics.method, metadata) as span, self._metrics.call() as call:
@@ -135,22 +138,29 @@ class Observer:
                 outcome = call.outcome
                 span.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": outcome})
                 self._log.note(
-                    outcome=outcome, chain=call.chain, data=data, metadata=metadata, seconds=call.seconds()
+                    outcome=outcome,
+                    chain=call.chain,
+                    data=call.request,
+                    metadata=metadata,
+                    seconds=call.seconds(),
                 )
 
 
 def _unary_handler(
     method: UnaryMethod, admission: Admission, metrics: MethodMetrics, observer: Observer
 ) -> Any:
-    async def reply_to(data: bytes, context: Context, call: CallMetrics) -> Reply:
-        chain_id = await admission.admit(context, call)
-        admission.check(data)
-        return await method(chain_id, data, _deadline(context))
-
-    async def handle(data: bytes, context: Context) -> bytes:
-        with observer.call(context, data) as call:
+    async def reply_to(context: Context, call: CallMetrics) -> Reply:
+        with admission.places.taken():
+            chain_id = await admission.admit(context, call)
+            # Not before the key is known: a stranger's message takes no memory.
+            call.request = await _receive(context)
             metrics.received.inc()
-            reply = await _or_refusal(reply_to(data, context, call), metrics.method)
+            admission.check(call.request)
+            return await method(chain_id, call.request, _deadline(context))
+
+    async def handle(_requests: object, context: Context) -> bytes:
+        with observer.call(context) as call:
+            reply = await _or_refusal(reply_to(context, call), metrics.method)
             if reply.outcome is not Outcome.APPLIED:
                 await _abort(context, call, reply)
             if reply.replayed:
@@ -166,17 +176,26 @@ def _stream_handler(
     method: StreamMethod, admission: Admission, metrics: MethodMetrics, observer: Observer
 ) -> Any:
     async def exchange(context: Context, call: CallMetrics) -> None:
-        chain_id = await admission.admit(context, call)
-        await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
+        with admission.places.taken():
+            chain_id = await admission.admit(context, call)
+            await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
 
     async def handle(_requests: object, context: Context) -> None:
-        with observer.call(context, b"") as call:
+        with observer.call(context) as call:
             refusal = await _or_refusal(exchange(context, call), metrics.method)
             if refusal:
                 await _abort(context, call, refusal)
             call.end(grpc.StatusCode.OK, Outcome.APPLIED.name)
 
     return handle
+
+
+async def _receive(context: Context) -> bytes:
+    """The message of a unary call. Raises Refused if the caller sends none."""
+    data = await context.read()
+    if not isinstance(data, bytes):  # grpc.aio.EOF
+        raise Refused(Outcome.MALFORMED_REQUEST)
+    return data
 
 
 async def _or_refusal(work: Awaitable[T], method: str) -> T | Reply:

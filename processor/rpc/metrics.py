@@ -80,13 +80,14 @@ class MethodMetrics:
 class CallMetrics:
     """One call; whatever leaves it before its `code` is set is a cancellation."""
 
-    __slots__ = ("_metrics", "_started", "chain", "code", "outcome")
+    __slots__ = ("_metrics", "_started", "chain", "code", "outcome", "request")
 
     def __init__(self, metrics: MethodMetrics) -> None:
         self._metrics = metrics
         self.code = grpc.StatusCode.CANCELLED
         self.outcome = self.code.name
         self.chain: str | None = None
+        self.request = b""
 
     def end(self, code: grpc.StatusCode, outcome: str) -> None:
         """Note how the call ends."""

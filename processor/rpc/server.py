@@ -20,8 +20,8 @@ _REFLECTED_SERVICES: Final = (
     health.SERVICE_NAME,
     channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
 )
-# Up to this many times the limit the caller is told both sizes; beyond, gRPC itself refuses to read on.
-_RECEIVED_FACTOR: Final = 4
+# Up to so many times a limit the caller is told of it in our own words; beyond, gRPC itself refuses.
+_TOLD_FACTOR: Final = 1.5
 _PING_INTERVAL_MS_MIN: Final = 10_000
 
 
@@ -63,6 +63,8 @@ async def start_server(
     reader: LedgerReader,
     directory: KeyDirectory,
     message_bytes_max: int,
+    calls_max: int,
+    reads_max: int,
     connection_age_seconds_max: float,
     connection_age_grace_seconds: float,
     tls: Tls | None = None,
@@ -70,10 +72,11 @@ async def start_server(
 ) -> RpcServer:
     """Listen and serve. Port 0 takes a free one. Raises OSError, in one line, if the port can't be had."""
     server = grpc.aio.server(
-        options=_options(message_bytes_max, connection_age_seconds_max, connection_age_grace_seconds)
+        options=_options(message_bytes_max, connection_age_seconds_max, connection_age_grace_seconds),
+        maximum_concurrent_rpcs=round(_TOLD_FACTOR * calls_max),
     )
-    admission = Admission(Authenticator(directory), message_bytes_max)
-    service = TransactionService(batcher, reader)
+    admission = Admission(Authenticator(directory), message_bytes_max=message_bytes_max, calls_max=calls_max)
+    service = TransactionService(batcher, reader, reads_max)
     handlers = service_handlers(_TRANSACTION_SERVICE, service, admission, observation)
     server.add_generic_rpc_handlers((handlers,))
     health_servicer = health.aio.HealthServicer()
@@ -91,7 +94,9 @@ def _options(
 ) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 1),
-        ("grpc.max_receive_message_length", _RECEIVED_FACTOR * message_bytes_max),
+        ("grpc.max_receive_message_length", round(_TOLD_FACTOR * message_bytes_max)),
+        # Else a connection's window grows to megabytes, which strangers could fill with what nobody reads.
+        ("grpc.http2.bdp_probe", 0),
         # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
         ("grpc.max_connection_age_ms", round(connection_age_seconds_max * 1000)),
         ("grpc.max_connection_age_grace_ms", round(connection_age_grace_seconds * 1000)),

@@ -60,7 +60,7 @@ ANSWERS: Final[Mapping[Outcome, Answer]] = MappingProxyType(
             StatusCode.ALREADY_EXISTS, "The idempotency key belongs to an earlier call with another payload."
         ),
         Outcome.QUEUE_FULL: Answer(
-            StatusCode.RESOURCE_EXHAUSTED, "The chain's queue is full; send the same call again.", 500
+            StatusCode.RESOURCE_EXHAUSTED, "The server's queue is full; send the same call again.", 500
         ),
         Outcome.DEADLINE_PASSED: Answer(
             StatusCode.DEADLINE_EXCEEDED, "The deadline passed before the call was decided."

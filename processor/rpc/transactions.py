@@ -1,6 +1,7 @@
 """TransactionService: each method decodes, lets the batcher or the reader answer, and encodes."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
@@ -34,6 +35,7 @@ from processor.rpc.convert import (
 from processor.rpc.decode import decode
 from processor.rpc.handlers import MessageStream
 from processor.rpc.pages import page_token, read_page_token
+from processor.rpc.places import Places
 from processor.rpc.status import Refused, Violation
 from processor.rpc.validate import identifier, within
 
@@ -57,9 +59,11 @@ class CommandQueue(Protocol):
 class TransactionService:
     """The methods under their names in the contract; the requests are bytes, the replies' bodies too."""
 
-    def __init__(self, batcher: CommandQueue, reader: LedgerReader) -> None:
+    def __init__(self, batcher: CommandQueue, reader: LedgerReader, reads_max: int) -> None:
+        """`reads_max` bounds the reads of one chain that wait or are under way here."""
         self._batcher = batcher
         self._reader = reader
+        self._reading = defaultdict[int, Places](lambda: Places(reads_max))
 
     async def Accrue(self, chain_id: int, data: bytes, deadline: float) -> Reply:
         """AccrueRequest -> Operation."""
@@ -104,7 +108,8 @@ class TransactionService:
         found: list[Violation] = []
         key = identifier(found, "idempotency_key", decode(GetOperationRequest, data).idempotency_key)
         refuse_if_any(found)
-        recorded = await self._reader.recorded(chain_id, key)
+        with self._reading[chain_id].taken():
+            recorded = await self._reader.recorded(chain_id, key)
         if not recorded:
             raise Refused(Outcome.OPERATION_NOT_FOUND)
         return _answer(_recorded_result(key, recorded))
@@ -114,7 +119,8 @@ class TransactionService:
         found: list[Violation] = []
         member_id, card = read_member(found, decode(GetBalanceRequest, data))
         refuse_if_any(found)
-        account = await self._reader.account(chain_id, member_id, card)
+        with self._reading[chain_id].taken():
+            account = await self._reader.account(chain_id, member_id, card)
         if not account:
             raise Refused(Outcome.MEMBER_NOT_FOUND)
         balance = Balance(
@@ -131,11 +137,12 @@ class TransactionService:
         member_id, card = read_member(found, request)
         page_size = within(found, "page_size", request.page_size, 0, _INT32_MAX) or PAGE_SIZE_DEFAULT
         refuse_if_any(found)
-        resolved = await self._reader.resolve(chain_id, member_id, card)
-        if resolved is None:
-            raise Refused(Outcome.MEMBER_NOT_FOUND)
-        before_sequence = _page_start(request.page_token, chain_id, resolved)
-        return await self._page(chain_id, resolved, before_sequence, min(page_size, PAGE_SIZE_MAX))
+        with self._reading[chain_id].taken():
+            resolved = await self._reader.resolve(chain_id, member_id, card)
+            if resolved is None:
+                raise Refused(Outcome.MEMBER_NOT_FOUND)
+            before_sequence = _page_start(request.page_token, chain_id, resolved)
+            return await self._page(chain_id, resolved, before_sequence, min(page_size, PAGE_SIZE_MAX))
 
     async def _apply(self, chain_id: int, command: Command, deadline: float) -> Reply:
         [reply] = await self._batcher.submit(chain_id, (command,), deadline)

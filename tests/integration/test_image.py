@@ -22,7 +22,7 @@ from tests.dockerfile import Build, Image
 from tests.postgres import Server as Postgres
 from tests.postgres import run
 from tests.requests import accrue
-from tests.server import REPOSITORY, STOP_SECONDS_MAX, eventually
+from tests.server import PATIENCE_SECONDS, REPOSITORY, eventually
 
 USER: Final = 10_001
 INSTALLED: Final = (
@@ -124,7 +124,7 @@ def test_it_migrates_serves_tells_its_health_and_drains(image: Image, dsn: str, 
         # What `docker stop` does: the first process of the container gets the signal.
         [first] = psutil.Process(process.pid).children()
         first.send_signal(signal.SIGTERM)
-        assert process.wait(STOP_SECONDS_MAX) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 @contextmanager

@@ -213,7 +213,6 @@ async def test_with_a_chain_the_service_sees_and_changes_rows_of_no_other(
         "UPDATE chain SET window_back_seconds = 1",
         "DELETE FROM chain_home",
         "SELECT * FROM detached_partition",
-        "SELECT * FROM schema_migration",
         "ALTER TABLE account DISABLE ROW LEVEL SECURITY",
         "CREATE TABLE mine (id integer)",
         "CREATE SCHEMA mine",

@@ -1,11 +1,9 @@
 """The life of real workers on a real PostgreSQL: start, outage, metrics and drain."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -18,23 +16,23 @@ from structlog.testing import capture_logs
 from processor.app.life import _until_told_or_broken
 from storage.migrate import migrate, migrations
 from storage.schema import SchemaUnsuitable, check_schema
-from tests.postgres import Server, run
-from tests.service import Service, launched, wait_until
+from tests.postgres import Server as Postgres
+from tests.postgres import run
+from tests.server import COMMAND, Server, eventually, launched
 
-COMMAND: Final = (sys.executable, "-m", "processor", "serve")
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
-Start = Callable[..., Service]
+Start = Callable[..., Server]
 
 
 @pytest.fixture
-def start(tmp_path: Path, database: str) -> Iterator[Start]:
+def start(database: str) -> Iterator[Start]:
     """Start the service on `database`."""
     with ExitStack() as stack:
 
-        def start_one(**options: object) -> Service:
-            return stack.enter_context(launched(COMMAND, tmp_path / "log", dsn=database, **options))
+        def start_one(**options: object) -> Server:
+            return stack.enter_context(launched(COMMAND, dsn=database, **options))
 
         yield start_one
 
@@ -52,54 +50,54 @@ def health(address: str) -> int:
 
 
 def test_workers_serve_and_measure_and_stop_in_order(start: Start) -> None:
-    service = start(workers=2, drain_seconds=0)
-    assert health(service.serving()["address"]) == SERVING
-    wait_until(lambda: service.metric("loyalty_lanes") == 4)
-    wait_until(lambda: service.metric("loyalty_partition_runway_seconds") > 60 * 86_400)
-    assert service.metric("loyalty_pool_connections") >= 2
-    assert service.stop("SIGTERM") == 0
-    assert [event["cause"] for event in service.events("worker stopped")] == ["exit status 0"] * 2
+    server = start(workers=2, drain_seconds=0)
+    assert health(server.address) == SERVING
+    eventually(lambda: server.metric("loyalty_lanes") == 4)
+    eventually(lambda: server.metric("loyalty_partition_runway_seconds") > 60 * 86_400)
+    assert server.metric("loyalty_pool_connections") >= 2
+    assert server.stop("SIGTERM") == 0
+    assert [event["cause"] for event in server.events("worker stopped")] == ["exit status 0"] * 2
 
 
 def test_a_draining_worker_says_so_before_it_stops_answering(start: Start) -> None:
-    service = start(drain_seconds=600, stop_seconds=3_600)
-    address = service.serving()["address"]
-    service.send("SIGTERM")
-    wait_until(lambda: service.workers()[0]["state"] == "draining")
-    wait_until(lambda: health(address) == NOT_SERVING)
+    server = start(drain_seconds=600, stop_seconds=3_600)
+    address = server.address
+    server.send("SIGTERM")
+    eventually(lambda: server.workers()[0]["state"] == "draining")
+    eventually(lambda: health(address) == NOT_SERVING)
 
 
-def test_health_follows_an_outage_of_postgresql(start: Start, postgres: Server, database: str) -> None:
-    service = start()
-    address = service.serving()["address"]
-    (pid,) = service.pids()
+def test_health_follows_an_outage_of_postgresql(start: Start, postgres: Postgres, database: str) -> None:
+    server = start()
+    address = server.address
+    (pid,) = server.pids()
     postgres.cut_off(name_of(database))
-    wait_until(lambda: service.get("/healthz")[0] == 503)
-    wait_until(lambda: health(address) == NOT_SERVING)
+    eventually(lambda: server.get("/healthz")[0] == 503)
+    eventually(lambda: health(address) == NOT_SERVING)
     postgres.let_in(name_of(database))
-    wait_until(lambda: service.get("/healthz")[0] == 200)
-    wait_until(lambda: health(address) == SERVING)
-    assert service.pids() == [pid]
+    eventually(lambda: server.get("/healthz")[0] == 200)
+    eventually(lambda: health(address) == SERVING)
+    assert server.pids() == [pid]
 
 
-def test_a_worker_waits_for_postgresql_to_be_there(start: Start, postgres: Server, database: str) -> None:
+def test_a_worker_waits_for_postgresql_to_be_there(start: Start, postgres: Postgres, database: str) -> None:
     postgres.cut_off(name_of(database))
-    service = start(drain_seconds=0)
-    wait_until(lambda: service.events("waiting for PostgreSQL"))
-    assert service.get("/healthz")[0] == 503
+    server = start(drain_seconds=0)
+    eventually(lambda: server.events("waiting for PostgreSQL"))
+    assert server.get("/healthz")[0] == 503
     postgres.let_in(name_of(database))
-    service.serving()
-    assert service.workers()[0]["restarts"] == 0
-    assert service.stop("SIGTERM") == 0
+    server.wait_until_serving()
+    assert server.workers()[0]["restarts"] == 0
+    assert server.stop("SIGTERM") == 0
 
 
 def test_a_worker_that_waits_for_postgresql_stops_when_told(
-    start: Start, postgres: Server, database: str
+    start: Start, postgres: Postgres, database: str
 ) -> None:
     postgres.cut_off(name_of(database))
-    service = start()
-    wait_until(lambda: service.events("waiting for PostgreSQL"))
-    assert service.stop("SIGTERM") == 0
+    server = start()
+    eventually(lambda: server.events("waiting for PostgreSQL"))
+    assert server.stop("SIGTERM") == 0
 
 
 async def test_a_part_that_breaks_ends_the_worker() -> None:
@@ -116,26 +114,24 @@ async def test_a_part_that_breaks_ends_the_worker() -> None:
 
 
 @pytest.mark.parametrize("version", [0, 4, 10])
-def test_a_worker_waits_until_the_database_is_migrated(
-    tmp_path: Path, empty_database: str, version: int
-) -> None:
+def test_a_worker_waits_until_the_database_is_migrated(empty_database: str, version: int) -> None:
     if version:
         run(migrate(empty_database, to=version))
-    with launched(COMMAND, tmp_path / "log", dsn=empty_database, drain_seconds=0) as service:
-        (told,) = wait_until(lambda: service.events("waiting for PostgreSQL"))
+    with launched(COMMAND, dsn=empty_database, drain_seconds=0) as server:
+        (told,) = eventually(lambda: server.events("waiting for PostgreSQL"))
         assert told["reason"] == (
             f"the database is at migration {version} and this program needs {migrations()[-1].version}:"
             " run loyalty-processor migrate"
         )
-        assert service.get("/healthz")[0] == 503
+        assert server.get("/healthz")[0] == 503
         run(migrate(empty_database))
-        service.serving()
-        assert len(service.events("waiting for PostgreSQL")) == 1
-        assert service.stop("SIGTERM") == 0
+        server.wait_until_serving()
+        assert len(server.events("waiting for PostgreSQL")) == 1
+        assert server.stop("SIGTERM") == 0
 
 
 def test_a_login_that_may_not_read_the_history_is_told_of_its_age(
-    postgres: Server, empty_database: str
+    postgres: Postgres, empty_database: str
 ) -> None:
     run(migrate(empty_database, to=10))
     parts = urlsplit(empty_database)
@@ -155,18 +151,18 @@ def test_a_login_that_may_not_read_the_history_is_told_of_its_age(
 
 
 def test_a_worker_serves_on_a_newer_schema_and_says_so(start: Start, database: str) -> None:
-    Server(database, "").execute("INSERT INTO schema_migration VALUES (99, 'future', '')")
-    service = start(drain_seconds=0)
-    service.serving()
-    (told,) = service.events("the database is of a newer program, which is well only during an upgrade")
+    Postgres(database, "").execute("INSERT INTO schema_migration VALUES (99, 'future', '')")
+    server = start(drain_seconds=0)
+    server.wait_until_serving()
+    (told,) = server.events("the database is of a newer program, which is well only during an upgrade")
     assert (told["applied_version"], told["known_version"]) == (99, migrations()[-1].version)
-    assert service.stop("SIGTERM") == 0
+    assert server.stop("SIGTERM") == 0
 
 
 def test_a_worker_does_not_serve_on_another_schema(start: Start, database: str) -> None:
-    Server(database, "").execute("UPDATE schema_migration SET sha256 = 'other' WHERE version = 3")
-    service = start()
-    (told,) = wait_until(lambda: service.events("waiting for PostgreSQL"))
+    Postgres(database, "").execute("UPDATE schema_migration SET sha256 = 'other' WHERE version = 3")
+    server = start()
+    (told,) = eventually(lambda: server.events("waiting for PostgreSQL"))
     assert "migration 0003_accounts is not the file that was applied" in told["reason"]
 
 
@@ -194,12 +190,12 @@ def test_health_asks_for_the_rights_of_the_service(
     start: Start, database: str, taking: str, giving: str, lacking: str
 ) -> None:
     home = f"operation_{datetime.now(UTC):%Y%m01}"
-    service = start()
-    address = service.serving()["address"]
-    wait_until(lambda: service.metric("loyalty_partition_runway_seconds") > 0)
-    Server(database, "").execute(taking.format(home=home))
-    wait_until(lambda: health(address) == NOT_SERVING)
-    (told,) = service.events("PostgreSQL is not available")
+    server = start()
+    address = server.address
+    eventually(lambda: server.metric("loyalty_partition_runway_seconds") > 0)
+    Postgres(database, "").execute(taking.format(home=home))
+    eventually(lambda: health(address) == NOT_SERVING)
+    (told,) = server.events("PostgreSQL is not available")
     assert told["reason"] == f"the role loyalty_service lacks {lacking.format(home=home)}"
-    Server(database, "").execute(giving.format(home=home))
-    wait_until(lambda: health(address) == SERVING)
+    Postgres(database, "").execute(giving.format(home=home))
+    eventually(lambda: health(address) == SERVING)

@@ -173,6 +173,8 @@ async def running(**options: Any) -> AsyncIterator[Harness]:
         "reader": reader,
         "directory": keys,
         "message_bytes_max": MESSAGE_BYTES_MAX,
+        "calls_max": 4_000,
+        "reads_max": 100,
         "connection_age_seconds_max": 300,
         "connection_age_grace_seconds": 30,
     }

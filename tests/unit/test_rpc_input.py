@@ -21,6 +21,7 @@ from processor.rpc.status import VIOLATIONS_SHOWN_MAX
 from tests.unit.rpc_harness import (
     AUTHORIZATION,
     MESSAGE_BYTES_MAX,
+    SERVICE,
     Failure,
     Harness,
     accrue_request,
@@ -260,12 +261,23 @@ async def test_an_operation_of_an_unknown_kind_is_refused_beside_its_neighbours(
     assert [failure_of(result.error).violations for result in results] == [expected, expected]
 
 
-@pytest.mark.parametrize("size", [MESSAGE_BYTES_MAX + 1, 5_000_000, 4 * MESSAGE_BYTES_MAX])
+@pytest.mark.parametrize("size", [MESSAGE_BYTES_MAX + 1, 5_000_000, 3 * MESSAGE_BYTES_MAX // 2])
 @pytest.mark.parametrize("method", ["Accrue", "ProcessBatch", "GetBalance"])
 async def test_a_message_that_is_too_large_is_told_both_sizes(rpc: Harness, method: str, size: int) -> None:
     failed = await refusal(rpc, method, bytes(size))
     problem = f"must have at most {MESSAGE_BYTES_MAX} bytes, not {size}"
     assert (failed.reason, failed.violations) == ("INVALID_REQUEST", [("", problem)])
+
+
+async def test_a_message_that_is_far_too_large_is_refused_by_grpc(rpc: Harness) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="larger than max") as caught:
+        await rpc.call("Accrue", bytes(3 * MESSAGE_BYTES_MAX // 2 + 1))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_call_without_a_message_is_refused(rpc: Harness) -> None:
+    call: Any = rpc.channel.stream_unary(f"{SERVICE}Accrue")(iter(()), metadata=(AUTHORIZATION,))
+    assert (await failure(call)).reason == "MALFORMED_REQUEST"
 
 
 async def test_a_message_of_the_largest_size_is_read(rpc: Harness) -> None:
