@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from processor.cli.errors import CommandError, ExitStatus
 from processor.cli.output import print_json
@@ -19,6 +20,7 @@ from processor.top.view import view
 
 _LINES: Final = 24
 _COLUMNS: Final = 80
+_HINT: Final = Text("q quits", "dim")
 
 
 def top(
@@ -67,12 +69,12 @@ def _print(figures: Figures, url: str) -> None:
     console = Console(highlight=False, emoji=False)
     height = _LINES + max(len(figures.chains) - 4, 0)
     width = console.width if console.is_terminal else _COLUMNS
-    console.print(view(figures, url, "", height), width=width, height=height)
+    console.print(view(figures, url, Text(), height), width=width, height=height)
 
 
 def _watch(url: str, interval: float, before: Scrape) -> None:
     """Until q or Ctrl-C; a server that is away is told, and waited for."""
-    figures, notice = compute(before, before._replace(at_seconds=before.at_seconds + interval)), ""
+    figures, notice = compute(before, before._replace(at_seconds=before.at_seconds + interval)), _HINT
     with suppress(KeyboardInterrupt), keyboard() as keys, Live(screen=True, auto_refresh=False) as live:
         while True:
             live.update(view(figures, url, notice, live.console.height), refresh=True)
@@ -81,6 +83,6 @@ def _watch(url: str, interval: float, before: Scrape) -> None:
             try:
                 after = fetch(url)
             except ScrapeError as error:
-                notice = str(error)
+                notice = Text(str(error), "bold red")
             else:
-                figures, notice, before = compute(before, after), "", after
+                figures, notice, before = compute(before, after), _HINT, after

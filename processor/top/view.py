@@ -22,8 +22,8 @@ _FRAME_LINES: Final = 3
 _GOOD, _BAD, _FAINT = "green", "bold red", "dim"
 
 
-def view(figures: Figures, source: str, notice: str, lines: int) -> RenderableType:
-    """Everything, for a terminal of so many lines; `notice` is what the last scrape failed of, or ""."""
+def view(figures: Figures, source: str, notice: Text, lines: int) -> RenderableType:
+    """Everything, for a terminal of so many lines; `notice` stands beside the source."""
     layout = Layout()
     lower_lines = max(lines - _HEADER_LINES - _UPPER_LINES - _MIDDLE_LINES, _FRAME_LINES + 1)
     upper, middle = Layout(size=_UPPER_LINES), Layout(size=_MIDDLE_LINES)
@@ -35,18 +35,18 @@ def view(figures: Figures, source: str, notice: str, lines: int) -> RenderableTy
     )
     upper.split_row(Layout(_times(figures.path), ratio=5), Layout(_database(figures.database), ratio=4))
     middle.split_row(
-        Layout(_batches(figures.path), ratio=3),
-        Layout(_refusals(figures.traffic.refusals), ratio=4),
-        Layout(_workers(figures), ratio=4),
+        Layout(_batches(figures.path), size=26),
+        Layout(_refusals(figures.traffic.refusals)),
+        Layout(_workers(figures), size=27),
     )
     return layout
 
 
-def _header(figures: Figures, source: str, notice: str) -> Text:
+def _header(figures: Figures, source: str, notice: Text) -> Text:
     traffic = figures.traffic
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{source} {figures.version}", "bold")
-    text.append(f"   {notice or 'q quits'}\n", _BAD if notice else _FAINT)
+    text.append("   ").append_text(notice).append("\n")
     rates = {
         "operations": traffic.operations,
         "calls": traffic.calls,
@@ -80,18 +80,24 @@ def _in_order(quantiles: Quantiles) -> tuple[float | None, ...]:
 
 
 def _database(database: Database) -> Panel:
-    is_whole = database.sync_standbys == database.sync_standbys_wanted
-    lags = database.replica_lag_seconds.values()
-    standbys = f"{count(database.sync_standbys)}/{count(database.sync_standbys_wanted)} sync"
     rows: dict[str, RenderableType] = {
         "writable": Text("yes", _GOOD) if database.is_up else Text("no", _BAD),
         "connections": f"{count(database.connections_used)} used, {count(database.connections_idle)} idle",
         "partitions": f"{count(database.partitions)}, {seconds(database.partition_runway_seconds)} ahead",
         "dead rows": f"{count(database.account_dead_tuples)} of accounts",
         "size": size(database.bytes),
-        "standbys": Text(f"{standbys}, lag {seconds(max(lags, default=None))}", "" if is_whole else _BAD),
+        "standbys": _standbys(database),
     }
     return _panel("PostgreSQL", _pairs(rows))
+
+
+def _standbys(database: Database) -> Text:
+    if not database.sync_standbys_wanted and not database.replica_lag_seconds:
+        return Text("none", _FAINT)
+    is_whole = database.sync_standbys == database.sync_standbys_wanted
+    synchronous = f"{count(database.sync_standbys)}/{count(database.sync_standbys_wanted)} sync"
+    lag_seconds = max(database.replica_lag_seconds.values(), default=None)
+    return Text(f"{synchronous}, lag {seconds(lag_seconds)}", "" if is_whole else _BAD)
 
 
 # --- middle -----------------------------------------------------------------------------------------
@@ -116,7 +122,7 @@ def _refusals(refusals: Mapping[str, float]) -> Panel:
 
 
 def _workers(figures: Figures) -> Panel:
-    table = _table("", "#cpu", "#memory", "#restarts")
+    table = _table("", "#cpu", "#memory", "#died")
     hidden = len(figures.workers) - (_MIDDLE_LINES - _FRAME_LINES)
     for worker in figures.workers[: _MIDDLE_LINES - _FRAME_LINES]:
         table.add_row(*_worker(worker))
