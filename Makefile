@@ -12,19 +12,23 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench replay drill fmt protos docs pictures lock clean lint \
+.PHONY: help run test test-long bench replay drill fmt protos docs pictures lock clean lint \
         lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
+
+test-long: $(VENV)/.dev ## Crash and restart everything 20 times, and predict 10,000 operations (some 15 minutes)
+	@$(PY) -m pytest -s tests/adversity/test_crashes.py tests/adversity/test_rolling_restart.py \
+	    tests/acceptance/test_model.py --crash-rounds 20 --restart-rounds 20 --model-operations 10000 $(ARGS)
 
 lint: lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository ## Check everything that can be checked without running it
 	@echo 'lint: all green'

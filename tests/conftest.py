@@ -42,16 +42,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--crash-rounds",
         type=int,
-        default=20,
+        default=9,
         metavar="N",
-        help="rounds in which a worker, the server or PostgreSQL is killed under load (default: 20)",
+        help="rounds in which a worker, the server or PostgreSQL is killed under load (default: 9; make test-long: 20)",
     )
     parser.addoption(
         "--restart-rounds",
         type=int,
-        default=3,
+        default=1,
         metavar="N",
-        help="rounds in which every worker and then the whole server is restarted under load (default: 3)",
+        help="rounds in which every worker and then the whole server is restarted under load (default: 1; make test-long: 20)",
     )
 
 
