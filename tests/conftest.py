@@ -44,14 +44,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=9,
         metavar="N",
-        help="rounds in which a worker, the server or PostgreSQL is killed under load (default: 9; make test-long: 20)",
+        help="rounds in which a worker, the server or PostgreSQL is killed under load"
+        " (default: 9; make test-long: 20)",
     )
     parser.addoption(
         "--restart-rounds",
         type=int,
         default=1,
         metavar="N",
-        help="rounds in which every worker and then the whole server is restarted under load (default: 1; make test-long: 20)",
+        help="rounds in which every worker and then the whole server is restarted under load"
+        " (default: 1; make test-long: 20)",
     )
 
 
