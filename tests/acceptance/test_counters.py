@@ -17,7 +17,7 @@ from tests.crash import loaded_chain
 from tests.load import Load
 from tests.server import Server, eventually_true, in_thread, started
 
-KILLS: Final = 3
+KILLS: Final = 2
 WORKERS: Final = 2
 Counts = dict[tuple[str, ...], float]
 
@@ -30,7 +30,10 @@ async def own_chain(database: str) -> Chain:
 
 @pytest.mark.parametrize("failpoint", ["before_commit", "after_commit"])
 async def test_workers_that_die_at_their_commit(own_chain: Chain, failpoint: str) -> None:
-    starting = started(own_chain.dsn, workers=WORKERS, failpoints=f"{failpoint}=kill:0.02")
+    # Connections are renewed, so that clients reach the worker that is new too.
+    starting = started(
+        own_chain.dsn, workers=WORKERS, connection_age_seconds_max=1, failpoints=f"{failpoint}=kill:0.05"
+    )
     async with in_thread(starting) as server:
         load = Load(own_chain, server.address)
         await eventually_true(partial(have_died, server, KILLS), timeout_seconds=90)
