@@ -58,7 +58,7 @@ async def test_workers_that_are_killed_from_outside(own_chain: Chain) -> None:
 async def have_restarted(server: Server, times: int) -> bool:
     """Whether workers have been replaced so many times."""
     health = await asyncio.to_thread(server.health)
-    return sum(worker["restarts"] for worker in health["workers"]) >= times
+    return bool(sum(worker["restarts"] for worker in health["workers"]) >= times)
 
 
 async def have_died(server: Server, deaths: int) -> bool:
