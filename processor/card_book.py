@@ -4,7 +4,7 @@ A guess, for the order of calls alone: who a card belongs to is decided within t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -13,15 +13,18 @@ from processor.domain.failures import StorageFailure
 from processor.ports import CardReader
 
 _CARDS_MAX: Final = 200_000
-_NOBODY: Final = 0
+# A card of nobody's is looked up again after this time: its member may have been enrolled.
+STRANGER_SECONDS: Final = 1.0
 
 
 class CardBook:
     """Remembers up to 200,000 cards, and begins anew when there are more."""
 
-    def __init__(self, reader: CardReader) -> None:
+    def __init__(self, reader: CardReader, stranger_seconds: float = STRANGER_SECONDS) -> None:
         self._reader = reader
+        self._stranger_seconds = stranger_seconds
         self._members: dict[tuple[int, str], int] = {}
+        self._strangers_until: dict[tuple[int, str], float] = {}
         self._one_learns = asyncio.Lock()
 
     def must_learn(self, chain_id: int, commands: Sequence[Command]) -> bool:
@@ -38,9 +41,19 @@ class CardBook:
                 found = await self._reader.members_by_card(chain_id, unknown)
             except StorageFailure:
                 return  # the batch itself will meet it, and tell
-            if len(self._members) + len(unknown) > _CARDS_MAX:
-                self._members.clear()
-            self._members.update(((chain_id, card), found.get(card, _NOBODY)) for card in unknown)
+            self._note(chain_id, unknown, found)
+
+    def _note(self, chain_id: int, looked_up: Sequence[str], found: Mapping[str, int]) -> None:
+        if len(self._members) + len(self._strangers_until) + len(looked_up) > _CARDS_MAX:
+            self._members.clear()
+            self._strangers_until.clear()
+        until = asyncio.get_running_loop().time() + self._stranger_seconds
+        for card in looked_up:
+            if card in found:
+                self._members[chain_id, card] = found[card]
+                self._strangers_until.pop((chain_id, card), None)
+            else:
+                self._strangers_until[chain_id, card] = until
 
     def identity(self, chain_id: int, command: Command) -> int:
         """A number that is the same for all calls of a member."""
@@ -49,5 +62,9 @@ class CardBook:
         return self._members.get((chain_id, command.card)) or crc32(command.card.encode())
 
     def _unknown(self, chain_id: int, commands: Sequence[Command]) -> list[str]:
-        cards = (command.card for command in commands if command.card)
-        return [card for card in cards if (chain_id, card) not in self._members]
+        cards = [command.card for command in commands if command.card]
+        unmet = [card for card in cards if (chain_id, card) not in self._members]
+        if not unmet:
+            return []
+        now = asyncio.get_running_loop().time()
+        return [card for card in unmet if self._strangers_until.get((chain_id, card), 0.0) <= now]

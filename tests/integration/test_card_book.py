@@ -1,0 +1,41 @@
+"""Cards bring calls into their member's lane, also when the member was enrolled after the first call."""
+
+import asyncpg
+
+from processor.card_book import CardBook
+from processor.domain.command import Command, Kind, Receipt
+from storage.cards import PostgresCards
+from tests.chains import new_chain
+
+
+def by_card(card: str) -> Command:
+    return Command(Kind.ACCRUE, "key", 0, card, 0, "store", "", Receipt("receipt", 100, ()), 0)
+
+
+async def test_a_card_that_is_known_is_not_looked_up_again(database: str, pool: asyncpg.Pool) -> None:
+    chain = await new_chain(database)
+    await chain.add_members([7], {"card": 7})
+    book, calls = CardBook(PostgresCards(pool)), [by_card("card")]
+    assert book.must_learn(chain.chain_id, calls)
+    await book.learn(chain.chain_id, calls)
+    assert book.identity(chain.chain_id, calls[0]) == 7
+    assert not book.must_learn(chain.chain_id, calls)
+    assert book.must_learn(chain.chain_id + 1, calls)
+
+
+async def test_a_card_of_nobody_is_left_alone_for_a_while(database: str, pool: asyncpg.Pool) -> None:
+    chain = await new_chain(database)
+    book, calls = CardBook(PostgresCards(pool), stranger_seconds=3_600), [by_card("stranger")]
+    await book.learn(chain.chain_id, calls)
+    assert not book.must_learn(chain.chain_id, calls)
+
+
+async def test_a_member_enrolled_later_gets_one_lane(database: str, pool: asyncpg.Pool) -> None:
+    chain = await new_chain(database)
+    book, calls = CardBook(PostgresCards(pool), stranger_seconds=0), [by_card("new")]
+    await book.learn(chain.chain_id, calls)
+    assert book.identity(chain.chain_id, calls[0]) != 9
+    await chain.add_members([9], {"new": 9})
+    assert book.must_learn(chain.chain_id, calls)
+    await book.learn(chain.chain_id, calls)
+    assert book.identity(chain.chain_id, calls[0]) == 9
