@@ -1,17 +1,19 @@
-"""What a batch of calls asks of storage, and what it gets."""
+"""What a batch of calls asks of storage, what it gets, and what it leaves to be written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from processor.domain.account import Account
-from processor.domain.operation import Recorded
+from processor.domain.account import Account, CardHolder
+from processor.domain.operation import Operation, Original, Recorded
+from processor.domain.state import Tally
 
 
 class Wanted(NamedTuple):
     """What a batch needs to know: its members, cards and keys, each without repetition.
 
     Keys are looked up among the operations whose occurred_at is `earliest_us` or later. The chain's window
-    begins at `window_from_us`.
+    begins at `window_from_us`. `original_keys` name operations that are to be undone or taken further,
+    however old they are. `subjects` are the terminals and stores whose tallies are needed, which are locked.
     """
 
     member_ids: Sequence[int]
@@ -19,6 +21,8 @@ class Wanted(NamedTuple):
     idempotency_keys: Sequence[str]
     earliest_us: int
     window_from_us: int
+    original_keys: Sequence[str] = ()
+    subjects: Sequence[str] = ()
 
 
 class Loaded(NamedTuple):
@@ -29,9 +33,11 @@ class Loaded(NamedTuple):
     """
 
     accounts: dict[int, Account]
-    members_by_card: dict[str, int]
+    cards: dict[str, CardHolder]
     recorded: dict[str, list[Recorded]]
     binding_from_us: int
+    originals: dict[str, list[Original]]
+    tallies: dict[str, Tally]
 
 
 class AccountChange(NamedTuple):
@@ -41,4 +47,21 @@ class AccountChange(NamedTuple):
     balance_points: int
     member_sequence: int
     entry_hash: bytes
+    state: bytes
     expected_sequence: int
+
+
+class Due(NamedTuple):
+    """When something of a member's state must be looked at again; earlier than any time noted before."""
+
+    due_at_us: int
+    member_id: int
+
+
+class Written(NamedTuple):
+    """What a batch leaves: rows to append, accounts to save, times to note, tallies of terminals and stores."""
+
+    operations: Sequence[Operation]
+    accounts: Sequence[AccountChange]
+    dues: Sequence[Due]
+    tallies: Mapping[str, Tally]

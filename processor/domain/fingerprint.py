@@ -2,10 +2,11 @@
 
 import struct
 from hashlib import blake2b
+from itertools import zip_longest
 from typing import Final
 from zlib import crc32
 
-from processor.domain.command import Command, LineItem
+from processor.domain.command import Command, lines_text
 
 FIELDS: Final = (
     "kind",
@@ -18,15 +19,30 @@ FIELDS: Final = (
     "receipt.lines",
     "redeem_points",
 )
+# Fields that only some calls have: they are part of a fingerprint up to the last one that is set.
+MORE_FIELDS: Final = (
+    "offline",
+    "reward_ids",
+    "quote_token",
+    "original_key",
+    "lines",
+    "points",
+    "hold_seconds",
+    "reason",
+)
+_ALL_FIELDS: Final = FIELDS + MORE_FIELDS
+_DEFAULTS: Final = tuple(Command._field_defaults.values())
 _DIGEST_BYTES: Final = 16
+_CHECK_BYTES: Final = 4
 _CHECKS: Final = struct.Struct(f"<{len(FIELDS)}I")
+_EMPTY_CHECK: Final = crc32(b"")
 
 
 def fingerprint(command: Command) -> bytes:
-    """Return 52 bytes: a 16-byte BLAKE2b digest of the payload, then a CRC-32 of each of `FIELDS`.
+    """Return a 16-byte BLAKE2b digest of the payload, then a CRC-32 of each of its fields.
 
-    Equality is decided by the digest; the checks only name the fields that differ. The idempotency key is
-    not part of the payload.
+    That is 52 bytes, and 4 more for each of `MORE_FIELDS` up to the last one that is set. Equality is decided
+    by the digest; the checks only name the fields that differ. The idempotency key is not part of the payload.
     """
     receipt = command.receipt
     values = (
@@ -37,29 +53,44 @@ def fingerprint(command: Command) -> bytes:
         command.terminal_id.encode(),
         receipt.receipt_id.encode(),
         b"%d" % receipt.total_minor,
-        "\n".join(map(_line_text, receipt.lines)).encode() if receipt.lines else b"",
+        lines_text(receipt.lines).encode() if receipt.lines else b"",
         b"%d" % command.redeem_points,
     )
+    more = command[-len(MORE_FIELDS) :]
+    if more != _DEFAULTS:
+        values += _more_values(more)
+        checks = struct.pack(f"<{len(values)}I", *map(crc32, values))
+    else:
+        checks = _CHECKS.pack(*map(crc32, values))
     # Identifiers are printable, so the separators cannot occur in a value.
-    digest = blake2b(b"\0".join(values), digest_size=_DIGEST_BYTES).digest()
-    return digest + _CHECKS.pack(*map(crc32, values))
+    return blake2b(b"\0".join(values), digest_size=_DIGEST_BYTES).digest() + checks
 
 
-def _line_text(line: LineItem) -> str:
-    return f"{line.sku}\t{line.quantity_milli}\t{line.amount_minor}\t{line.category}"
+def _more_values(more: tuple[object, ...]) -> tuple[bytes, ...]:
+    """The fields up to the last that is set; one that is not set is empty."""
+    last = max(at for at, (value, default) in enumerate(zip(more, _DEFAULTS, strict=True)) if value != default)
+    pairs = list(zip(more, _DEFAULTS, strict=True))[: last + 1]
+    return tuple(b"" if value == default else _text(value).encode() for value, default in pairs)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "\n".join("\t".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value)
+    return str(value)
 
 
 def differing_fields(recorded: bytes, repeated: bytes) -> list[str]:
-    """Name the fields of `FIELDS` in which two fingerprints differ; empty only if they are equal.
+    """Name the fields in which two fingerprints differ; empty only if they are equal.
 
     Values of one CRC-32 hide which field it is; then all are named.
     """
     if recorded[:_DIGEST_BYTES] == repeated[:_DIGEST_BYTES]:
         return []
-    pairs = zip(_checks(recorded), _checks(repeated), strict=True)
-    named = [field for field, (was, now) in zip(FIELDS, pairs, strict=True) if was != now]
+    checks = zip_longest(_checks(recorded), _checks(repeated), fillvalue=_EMPTY_CHECK)
+    named = [field for field, (was, now) in zip(_ALL_FIELDS, checks, strict=False) if was != now]
     return named or list(FIELDS)
 
 
 def _checks(value: bytes) -> tuple[int, ...]:
-    return _CHECKS.unpack(value[_DIGEST_BYTES:])
+    count = (len(value) - _DIGEST_BYTES) // _CHECK_BYTES
+    return struct.unpack(f"<{count}I", value[_DIGEST_BYTES:])

@@ -5,9 +5,11 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from processor.domain.account import Account
-from processor.domain.command import Command, Kind
-from processor.domain.decide import Decision
+from processor.domain.command import Command, Kind, lines_text
+from processor.domain.decision import Decision
+from processor.domain.effects import apply_effects, decode_effects, encode_effects
 from processor.domain.outcomes import Outcome
+from processor.domain.state import decode_state, encode_state
 
 ENTRY_HASH_BYTES: Final = 32
 
@@ -32,6 +34,11 @@ class Operation(NamedTuple):
     store_id: str
     terminal_id: str
     receipt_id: str
+    discount_minor: int
+    original_key: str
+    reason: str
+    receipt_lines: str
+    effects: bytes
     fingerprint: bytes
     response: bytes
     entry_hash: bytes
@@ -39,7 +46,50 @@ class Operation(NamedTuple):
     @property
     def payable_minor(self) -> int:
         """What is left to pay with money."""
-        return self.total_minor - self.redeemed_minor
+        return self.total_minor - self.discount_minor - self.redeemed_minor
+
+
+class Follower(NamedTuple):
+    """An applied operation that took an earlier one further: a capture, a void, a reversal, a return."""
+
+    kind: Kind
+    effects: bytes
+
+
+class Original(NamedTuple):
+    """An earlier operation that is to be undone or taken further, and what has been done to it so far."""
+
+    idempotency_key: str
+    member_id: int
+    kind: Kind
+    outcome: Outcome
+    occurred_at_us: int
+    earned_points: int
+    redeemed_points: int
+    total_minor: int
+    redeemed_minor: int
+    discount_minor: int
+    receipt_lines: str
+    effects: bytes
+    followers: tuple[Follower, ...] = ()
+
+
+def original_from(operation: Operation) -> Original:
+    """What an operation of the same batch needs of one before it."""
+    return Original(
+        operation.idempotency_key,
+        operation.member_id,
+        operation.kind,
+        operation.outcome,
+        operation.occurred_at_us,
+        operation.earned_points,
+        operation.redeemed_points,
+        operation.total_minor,
+        operation.redeemed_minor,
+        operation.discount_minor,
+        operation.receipt_lines,
+        operation.effects,
+    )
 
 
 class Recorded(NamedTuple):
@@ -75,6 +125,7 @@ def draft_operation(
 ) -> Operation:
     """The row of a command decided on `account`, with `response` and `entry_hash` still empty."""
     balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
+    receipt = command.receipt
     return Operation(
         chain_id,
         command.idempotency_key,
@@ -87,12 +138,17 @@ def draft_operation(
         decision.earned_points,
         decision.redeemed_points,
         balance_points,
-        command.receipt.total_minor,
+        receipt.total_minor if decision.total_minor is None else decision.total_minor,
         decision.redeemed_minor,
         program_version,
         command.store_id,
         command.terminal_id,
-        command.receipt.receipt_id,
+        receipt.receipt_id,
+        decision.discount_minor,
+        command.original_key,
+        command.reason,
+        lines_text(receipt.lines) if receipt.lines else "",
+        encode_effects(decision.effects),
         payload_fingerprint,
         b"",
         b"",
@@ -106,21 +162,33 @@ def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
     return Operation._make((*columns, response, entry_hash(previous_hash, answered)))
 
 
-def account_after(operation: Operation) -> Account:
-    """The member's account once `operation` is recorded."""
+def account_after(account: Account, operation: Operation) -> Account:
+    """The member's account once `operation` is recorded: all of it follows from the row."""
+    state = account.state
+    if operation.effects:
+        state = encode_state(apply_effects(decode_state(state), decode_effects(operation.effects)))
     return Account(
-        operation.member_id, operation.balance_points, operation.member_sequence, operation.entry_hash
+        operation.member_id,
+        operation.balance_points,
+        operation.member_sequence,
+        operation.entry_hash,
+        state,
+        account.segments,
+        account.status,
     )
 
 
 _NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
+_REST: Final = slice(Operation._fields.index("discount_minor"), Operation._fields.index("fingerprint"))
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
     """BLAKE2b-256 over the hash of the member's row before and every other column of this one.
 
     The numbers are packed little-endian in column order, then come the lengths of fingerprint and response,
-    both of these, and the texts in column order, each ended by a zero byte (identifiers are printable).
+    both of these, and the texts in column order, each ended by a zero byte (identifiers are printable). If any of
+    the columns from `discount_minor` to `effects` holds something, these follow: the discount in 8 bytes, the
+    length of the effects in 4, the effects, and the texts.
     """
     numbers = _NUMBERS.pack(
         operation.chain_id,
@@ -142,4 +210,13 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
     identifiers = (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id)
     texts = "".join(f"{identifier}\0" for identifier in identifiers)
     content = b"".join((previous_hash, numbers, operation.fingerprint, operation.response, texts.encode()))
-    return blake2b(content, digest_size=ENTRY_HASH_BYTES).digest()
+    return blake2b(content + _rest(operation), digest_size=ENTRY_HASH_BYTES).digest()
+
+
+def _rest(operation: Operation) -> bytes:
+    rest = operation[_REST]
+    if not any(rest):
+        return b""
+    discount_minor, original_key, reason, receipt_lines, effects = rest
+    texts = f"{original_key}\0{reason}\0{receipt_lines}\0".encode()
+    return b"".join((discount_minor.to_bytes(8, "little"), len(effects).to_bytes(4, "little"), effects, texts))

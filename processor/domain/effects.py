@@ -1,0 +1,262 @@
+"""What an operation does to a member's state, as the ledger keeps it: the state is the sum of these."""
+
+import struct
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from processor.domain.state import (
+    Hold,
+    Lot,
+    MemberState,
+    Month,
+    PendingLot,
+    Qualification,
+    Tally,
+)
+
+
+class LotChange(NamedTuple):
+    """Points added to a lot (taken, if negative). `active_at_us` is 0 for one that is active.
+
+    Both times are 0 for undated points, which are kept in no lot.
+    """
+
+    active_at_us: int
+    expires_at_us: int
+    points: int
+
+
+class Qualified(NamedTuple):
+    """What counts towards the tier, in a month; months before `keep_from_month` are forgotten."""
+
+    month: int
+    points: int
+    minor: int
+    keep_from_month: int
+
+
+class TierBase(NamedTuple):
+    """The level that holds from the beginning of a period on."""
+
+    level: int
+    period: int
+
+
+class Counted(NamedTuple):
+    """An operation for the tally of a subject (0: the member) in an hour and a day."""
+
+    subject: int
+    hour: int
+    day: int
+    earned_points: int
+    redeemed_points: int
+
+
+class LineShare(NamedTuple):
+    """A line's part of what a receipt earned and of what paid for it."""
+
+    earned_points: int
+    redeemed_points: int
+    redeemed_minor: int
+    discount_minor: int
+
+
+class ReturnedPart(NamedTuple):
+    """What an undoing has brought back of a line of the original."""
+
+    line_number: int
+    quantity_milli: int
+
+
+class Effects(NamedTuple):
+    """The changes, in the order in which they are made; then what later undoings need to know."""
+
+    lots: tuple[LotChange, ...] = ()
+    opened_holds: tuple[Hold, ...] = ()
+    closed_holds: tuple[int, ...] = ()
+    undated_expires_at_us: int | None = None
+    qualified: tuple[Qualified, ...] = ()
+    tier_base: TierBase | None = None
+    counted: tuple[Counted, ...] = ()
+    shares: tuple[LineShare, ...] = ()
+    returned: tuple[ReturnedPart, ...] = ()
+    shortfall_points: int = 0
+
+
+NO_EFFECTS: Final = Effects()
+SUBJECTS_MAX: Final = 8
+
+
+def apply_effects(state: MemberState, effects: Effects) -> MemberState:
+    """The state after an operation; a pure sum, which decides nothing."""
+    expires_at_us = effects.undated_expires_at_us
+    return MemberState(
+        _add_active(state.lots, effects.lots),
+        _add_pending(state.pending, effects.lots),
+        _change_holds(state.holds, effects),
+        state.undated_expires_at_us if expires_at_us is None else expires_at_us,
+        _qualify(state.qualification, effects),
+        _count(state.tallies, effects.counted) if effects.counted else state.tallies,
+    )
+
+
+def _add_active(lots: tuple[Lot, ...], changes: Sequence[LotChange]) -> tuple[Lot, ...]:
+    dated = [change for change in changes if not change.active_at_us and change.expires_at_us]
+    if not dated:
+        return lots
+    points = dict(lots)
+    for _, expires_at_us, change in dated:
+        points[expires_at_us] = points.get(expires_at_us, 0) + change
+    return tuple([Lot(*each) for each in sorted(points.items()) if each[1]])
+
+
+def _add_pending(pending: tuple[PendingLot, ...], changes: Sequence[LotChange]) -> tuple[PendingLot, ...]:
+    added = [change for change in changes if change.active_at_us]
+    if not added:
+        return pending
+    points = {(active_at_us, expires_at_us): points for active_at_us, expires_at_us, points in pending}
+    for active_at_us, expires_at_us, change in added:
+        times = active_at_us, expires_at_us
+        points[times] = points.get(times, 0) + change
+    return tuple([PendingLot(*times, left) for times, left in sorted(points.items()) if left])
+
+
+def _change_holds(holds: tuple[Hold, ...], effects: Effects) -> tuple[Hold, ...]:
+    if not (effects.opened_holds or effects.closed_holds):
+        return holds
+    kept = [hold for hold in holds if hold.hold_id not in effects.closed_holds]
+    return (*kept, *effects.opened_holds)
+
+
+def _qualify(qualification: Qualification, effects: Effects) -> Qualification:
+    if effects.tier_base:
+        level, period = effects.tier_base
+        qualification = qualification._replace(base_level=level, base_period=period)
+    for change in effects.qualified:
+        qualification = _add_qualified(qualification, change)
+    return qualification
+
+
+def _add_qualified(qualification: Qualification, change: Qualified) -> Qualification:
+    months = {month.month: month for month in qualification.months if month.month >= change.keep_from_month}
+    if change.month >= change.keep_from_month:
+        _, points, minor = months.get(change.month, Month(change.month, 0, 0))
+        months[change.month] = Month(change.month, points + change.points, minor + change.minor)
+    return qualification._replace(
+        life_points=qualification.life_points + change.points,
+        life_minor=qualification.life_minor + change.minor,
+        months=tuple([month for _, month in sorted(months.items()) if month.points or month.minor]),
+    )
+
+
+def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tally, ...]:
+    """The subjects that were counted last stay; cards beyond the bound are forgotten."""
+    by_subject = {tally.subject: tally for tally in tallies}
+    for count in counted:
+        tally = by_subject.pop(count.subject, None)
+        by_subject[count.subject] = count_operation(tally, count)
+    return tuple(by_subject.values())[-SUBJECTS_MAX:]
+
+
+def count_operation(tally: Tally | None, count: Counted) -> Tally:
+    """The tally with one more operation; an hour or a day that has begun anew starts at nothing."""
+    subject, hour, day, earned, redeemed = count
+    in_hour = tally[2:5] if tally and tally.hour == hour else (0, 0, 0)
+    in_day = tally[6:9] if tally and tally.day == day else (0, 0, 0)
+    return Tally(
+        subject,
+        hour,
+        in_hour[0] + 1,
+        in_hour[1] + earned,
+        in_hour[2] + redeemed,
+        day,
+        in_day[0] + 1,
+        in_day[1] + earned,
+        in_day[2] + redeemed,
+    )
+
+
+# --- as bytes --------------------------------------------------------------------------------------
+
+
+class _Section(IntEnum):
+    """The number of a part in the bytes; never reused."""
+
+    LOTS = 1
+    OPENED_HOLD = 2
+    CLOSED_HOLDS = 3
+    UNDATED_EXPIRY = 4
+    QUALIFIED = 5
+    TIER_BASE = 6
+    COUNTED = 7
+    SHARES = 8
+    RETURNED = 9
+    SHORTFALL = 10
+
+
+def encode_effects(effects: Effects) -> bytes:
+    """Little-endian 64-bit integers: number and length of each part that is not empty, and its content."""
+    if effects == NO_EFFECTS:
+        return b""
+    parts: list[tuple[int, list[int]]] = [
+        (_Section.LOTS, _flat(effects.lots)),
+        *[(_Section.OPENED_HOLD, [*hold[:2], *_flat(hold.slices)]) for hold in effects.opened_holds],
+        (_Section.CLOSED_HOLDS, [*effects.closed_holds]),
+        (_Section.UNDATED_EXPIRY, _optional(effects.undated_expires_at_us)),
+        (_Section.QUALIFIED, _flat(effects.qualified)),
+        (_Section.TIER_BASE, [*(effects.tier_base or ())]),
+        (_Section.COUNTED, _flat(effects.counted)),
+        (_Section.SHARES, _flat(effects.shares)),
+        (_Section.RETURNED, _flat(effects.returned)),
+        (_Section.SHORTFALL, [effects.shortfall_points] if effects.shortfall_points else []),
+    ]
+    numbers = [
+        number for section, content in parts if content for number in (section, len(content), *content)
+    ]
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
+    return [*chain.from_iterable(rows)]
+
+
+def _optional(number: int | None) -> list[int]:
+    return [] if number is None else [number]
+
+
+def decode_effects(data: bytes) -> Effects:
+    """Inverse of `encode_effects`. Raises struct.error or KeyError if it is no such thing."""
+    numbers = struct.unpack(f"<{len(data) // 8}q", data)
+    fields: dict[str, Any] = {}
+    opened: list[Hold] = []
+    start = 0
+    while start < len(numbers):
+        section, length = numbers[start : start + 2]
+        content = numbers[start + 2 : start + 2 + length]
+        if section == _Section.OPENED_HOLD:
+            opened.append(Hold(content[0], content[1], _rows(Lot, content[2:])))
+        else:
+            name, read = _READERS[section]
+            fields[name] = read(content)
+        start += 2 + length
+    return Effects(opened_holds=tuple(opened), **fields)
+
+
+def _rows(row_type: Callable[..., Any], numbers: Sequence[int]) -> tuple[Any, ...]:
+    width = len(row_type._fields)  # type: ignore[attr-defined]
+    return tuple([row_type(*numbers[at : at + width]) for at in range(0, len(numbers), width)])
+
+
+_READERS: Final[dict[int, tuple[str, Callable[[Sequence[int]], Any]]]] = {
+    _Section.LOTS: ("lots", lambda numbers: _rows(LotChange, numbers)),
+    _Section.CLOSED_HOLDS: ("closed_holds", tuple),
+    _Section.UNDATED_EXPIRY: ("undated_expires_at_us", lambda numbers: numbers[0]),
+    _Section.QUALIFIED: ("qualified", lambda numbers: _rows(Qualified, numbers)),
+    _Section.TIER_BASE: ("tier_base", lambda numbers: TierBase(*numbers)),
+    _Section.COUNTED: ("counted", lambda numbers: _rows(Counted, numbers)),
+    _Section.SHARES: ("shares", lambda numbers: _rows(LineShare, numbers)),
+    _Section.RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
+    _Section.SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
+}

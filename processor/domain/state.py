@@ -1,0 +1,162 @@
+"""What the rules remember of a member beside the balance, compact enough to live in the account's one row."""
+
+import struct
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final, NamedTuple
+
+
+class Lot(NamedTuple):
+    """Points that can be spent until a time; 0 stands for undated points, which expire as a whole or never."""
+
+    expires_at_us: int
+    points: int
+
+
+class PendingLot(NamedTuple):
+    """Points that can be spent from a time on; `expires_at_us` is 0 if they become undated then."""
+
+    active_at_us: int
+    expires_at_us: int
+    points: int
+
+
+class Hold(NamedTuple):
+    """Points set apart for an order until a time, taken out of the lots that `slices` names."""
+
+    hold_id: int
+    expires_at_us: int
+    slices: tuple[Lot, ...]
+
+    @property
+    def points(self) -> int:
+        """How many are held."""
+        return sum(piece.points for piece in self.slices)
+
+
+class Month(NamedTuple):
+    """What a calendar month counts towards a tier; `month` is year x 12 + month, from 0."""
+
+    month: int
+    points: int
+    minor: int
+
+
+class Qualification(NamedTuple):
+    """What decides a member's tier: the level kept from earlier periods, and what has been counted since.
+
+    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of the
+    past than the program needs.
+    """
+
+    base_level: int = 0
+    base_period: int = 0
+    life_points: int = 0
+    life_minor: int = 0
+    months: tuple[Month, ...] = ()
+
+
+class Tally(NamedTuple):
+    """What a member, a card, a terminal or a store has done in the hour and the day of its last operation.
+
+    `subject` is 0 for the member, else a hash of the card. Hours and days are counted since the Unix epoch.
+    """
+
+    subject: int
+    hour: int
+    hour_operations: int
+    hour_earned_points: int
+    hour_redeemed_points: int
+    day: int
+    day_operations: int
+    day_earned_points: int
+    day_redeemed_points: int
+
+
+class MemberState(NamedTuple):
+    """Lots (soonest expiry first), pending lots (soonest first), open holds, tier and tallies.
+
+    What of the balance is in none of them is undated; below zero it is a debt. The undated points expire
+    together at `undated_expires_at_us`, 0 if never.
+    """
+
+    lots: tuple[Lot, ...] = ()
+    pending: tuple[PendingLot, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    undated_expires_at_us: int = 0
+    qualification: Qualification = Qualification()
+    tallies: tuple[Tally, ...] = ()
+
+    @property
+    def pending_points(self) -> int:
+        """Points that can't be spent yet."""
+        return sum(lot.points for lot in self.pending)
+
+    @property
+    def held_points(self) -> int:
+        """Points that are set apart."""
+        return sum(hold.points for hold in self.holds)
+
+    def undated_points(self, balance_points: int) -> int:
+        """Points of the balance that are in no lot; a debt if below zero."""
+        dated = sum(lot.points for lot in self.lots)
+        return balance_points - dated - self.pending_points - self.held_points
+
+    def available_points(self, balance_points: int) -> int:
+        """What can be spent; below zero it is a debt."""
+        return balance_points - self.pending_points - self.held_points
+
+
+EMPTY_STATE: Final = MemberState()
+_QUALIFICATION_FIELDS: Final = 4
+_TALLY_FIELDS: Final = len(Tally._fields)
+
+
+def encode_state(state: MemberState) -> bytes:
+    """Little-endian 64-bit integers: each list with its length before it. Empty if there is nothing in it."""
+    if state == EMPTY_STATE:
+        return b""
+    qualification = state.qualification
+    numbers = [
+        len(state.lots),
+        *chain.from_iterable(state.lots),
+        len(state.pending),
+        *chain.from_iterable(state.pending),
+        len(state.holds),
+        *chain.from_iterable(map(_hold_numbers, state.holds)),
+        state.undated_expires_at_us,
+        *qualification[:_QUALIFICATION_FIELDS],
+        len(qualification.months),
+        *chain.from_iterable(qualification.months),
+        len(state.tallies),
+        *chain.from_iterable(state.tallies),
+    ]
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _hold_numbers(hold: Hold) -> Iterator[int]:
+    yield from (hold.hold_id, hold.expires_at_us, len(hold.slices))
+    yield from chain.from_iterable(hold.slices)
+
+
+def decode_state(data: bytes) -> MemberState:
+    """Inverse of `encode_state`. Raises struct.error or StopIteration if it is no such thing."""
+    if not data:
+        return EMPTY_STATE
+    numbers = iter(struct.unpack(f"<{len(data) // 8}q", data))
+    take = numbers.__next__
+    return MemberState(
+        tuple([Lot(take(), take()) for _ in range(take())]),
+        tuple([PendingLot(take(), take(), take()) for _ in range(take())]),
+        tuple([_read_hold(numbers) for _ in range(take())]),
+        take(),
+        Qualification(
+            take(), take(), take(), take(), tuple([Month(take(), take(), take()) for _ in range(take())])
+        ),
+        tuple([Tally(*[take() for _ in range(_TALLY_FIELDS)]) for _ in range(take())]),
+    )
+
+
+def _read_hold(numbers: Iterator[int]) -> Hold:
+    take = numbers.__next__
+    return Hold(take(), take(), tuple([Lot(take(), take()) for _ in range(take())]))
