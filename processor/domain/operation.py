@@ -220,7 +220,8 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
 
 
 def _rest(operation: Operation) -> bytes:
-    if not any(operation[_REST]):
+    columns: tuple[object, ...] = operation[_REST]
+    if not any(columns):
         return b""
     texts = f"{operation.original_key}\0{operation.reason}\0{operation.receipt_lines}\0"
     effects = operation.effects

@@ -66,7 +66,15 @@ def changed_since(
 
 
 def _promise(command: Command, program_version: int, decision: Decision) -> Promise:
-    return Promise(_FORM, program_version, *[getattr(decision, name) for name in _FIGURES], _subject(command))
+    return Promise(
+        _FORM,
+        program_version,
+        decision.earned_points,
+        decision.redeemed_points,
+        decision.redeemed_minor,
+        decision.discount_minor,
+        _subject(command),
+    )
 
 
 def _subject(command: Command) -> bytes:

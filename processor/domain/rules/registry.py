@@ -36,7 +36,7 @@ _rules: list[Rule] = []
 
 
 def rule(stage: Stage, applies: Callable[[Program], bool]) -> Callable[[Step], Step]:
-    """Register a step for the programs to which it `applies`: it adds its part to a sale, or raises Refusal."""
+    """Register a step for the programs to which it `applies`; it adds to a sale, or raises Refusal."""
 
     def register(step: Step) -> Step:
         _rules.append(Rule(stage, step, applies))
