@@ -185,7 +185,6 @@ def state_after(state: bytes, effects: Effects) -> bytes:
 
 _NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
 _REST_NUMBERS: Final = struct.Struct("<qI")
-_REST: Final = slice(Operation._fields.index("discount_minor"), Operation._fields.index("fingerprint"))
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
@@ -220,8 +219,13 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
 
 
 def _rest(operation: Operation) -> bytes:
-    columns: tuple[object, ...] = operation[_REST]
-    if not any(columns):
+    if not (
+        operation.effects
+        or operation.receipt_lines
+        or operation.original_key
+        or operation.reason
+        or operation.discount_minor
+    ):
         return b""
     texts = f"{operation.original_key}\0{operation.reason}\0{operation.receipt_lines}\0"
     effects = operation.effects
