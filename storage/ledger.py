@@ -184,8 +184,9 @@ class PostgresTransaction:
 
     async def save(self, written: Written) -> None:
         """As `LedgerTransaction.save`."""
-        await self._update(sorted(written.accounts))
-        await self._append(written.operations)
+        if written.operations:
+            await self._update(sorted(written.accounts))
+            await self._append(written.operations)
         if written.dues:
             await self._note(written.dues)
         if written.tallies:

@@ -87,6 +87,11 @@ class Command(NamedTuple):
 NO_RECEIPT: Final = Receipt("", 0, ())
 
 
+def due_command(member_id: int) -> Command:
+    """The service's own command to do what is due for a member; it has no key and no time, and no reply."""
+    return Command(Kind.ACTIVATE, "", member_id, "", 0, "", "", NO_RECEIPT, 0)
+
+
 def lines_text(lines: tuple[LineItem, ...]) -> str:
     """Lines as they are stored and fingerprinted: a row each, its fields between tabs.
 
