@@ -2,17 +2,11 @@
 
 from typing import NamedTuple
 
-
-class TierStanding(NamedTuple):
-    """The tier's name and level (0 and "" below the first), and the next one, if any.
-
-    `missing` is what is still to be earned (points) or spent (minor units) for the next.
-    """
-
-    name: str
-    level: int
-    next_name: str
-    missing: int
+from processor.domain.account import Account
+from processor.domain.calendar import month_of
+from processor.domain.program import Program
+from processor.domain.state import decode_state
+from processor.domain.tiers import TierStanding, tier_standing
 
 
 class Standing(NamedTuple):
@@ -22,3 +16,16 @@ class Standing(NamedTuple):
     held_points: int = 0
     pending_points: int = 0
     tier: TierStanding | None = None
+
+
+def standing_after(account: Account, program: Program, now_us: int) -> Standing:
+    """The parts of the balance and the tier, as of `now_us`."""
+    if not (account.state or program.tiers):
+        return Standing(account.balance_points)
+    state = decode_state(account.state)
+    tier = None
+    if program.tiers:
+        tier = tier_standing(program.tiers, state.qualification, month_of(now_us, program.timezone))
+    return Standing(
+        state.available_points(account.balance_points), state.held_points, state.pending_points, tier
+    )

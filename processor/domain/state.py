@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class Lot(NamedTuple):
-    """Points that can be spent until a time; 0 stands for undated points, which expire as a whole or never."""
+    """Points that can be spent until a time; 0 stands for undated ones, which expire together or never."""
 
     expires_at_us: int
     points: int
@@ -45,8 +45,8 @@ class Month(NamedTuple):
 class Qualification(NamedTuple):
     """What decides a member's tier: the level kept from earlier periods, and what has been counted since.
 
-    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of the
-    past than the program needs.
+    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of
+    the past than the program needs.
     """
 
     base_level: int = 0
