@@ -88,7 +88,7 @@ class MemberAudit:
 
 
 def check_due(state: bytes, noted_us: int | None) -> Iterator[Finding]:
-    """What is wrong with the earliest time that is noted for a member: it must not be later than the state's."""
+    """What is wrong with the earliest time that is noted for a member: it must not be after the state's."""
     try:
         due_us = next_due_us(decode_state(state))
     except _UNDECODABLE:

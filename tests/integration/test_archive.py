@@ -14,7 +14,7 @@ from storage.archive import archive_partition
 from storage.archive_file import ArchiveFile, ArchiveFileError, ChainPart, Header
 from storage.partitions import PartitionError, detach_partition
 from storage.verify import verify
-from tests.history import DAY_US, START_US, accrual, add_chain, decided, redemption, write
+from tests.history import COLUMNS, DAY_US, START_US, accrual, add_chain, decided, redemption, write
 
 NAME = "operation_20260101"
 
@@ -143,7 +143,8 @@ async def test_a_changed_table_is_kept(
 
 @pytest.mark.usefixtures("january")
 async def test_rows_that_came_after_the_detachment_are_told(owner: asyncpg.Connection, file: Path) -> None:
-    await owner.copy_records_to_table(NAME, records=decided(3, [accrual("late", 1)]))
+    late = decided(3, [accrual("late", 1)])
+    await owner.copy_records_to_table(NAME, records=late, columns=COLUMNS)
     with pytest.raises(PartitionError, match=r"has operations of chains \[3\]"):
         await archive_partition(owner, NAME, file, drop=True)
 

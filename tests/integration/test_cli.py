@@ -98,12 +98,19 @@ def test_a_key_is_created_listed_and_revoked(demo: Cli) -> None:
     assert "nobody can show it again" in created.err
     [listed] = demo("key", "list", "demo", "--json").json
     assert (listed["key_id"], listed["label"], listed["revoked_at"]) == (key_id, "tills", None)
+    assert listed["role"] == "till"
     assert secret not in demo("key", "list", "demo").out
 
     assert demo("key", "revoke", created.out.strip(), "--json").json == {"key_id": key_id, "revoked": True}
     assert demo("key", "list", "demo", "--json").json[0]["revoked_at"]
     assert_one_line(demo("key", "revoke", "nope"), 1, "no API key with the id 'nope'")
     assert_one_line(demo("key", "create", "dmeo"), 1, "no chain named 'dmeo'")
+
+
+def test_a_key_of_an_operator(demo: Cli) -> None:
+    assert demo("key", "create", "demo", "--role", "operator", "--json").json["role"] == "operator"
+    assert " operator " in demo("key", "list", "demo").out
+    assert_one_line(demo("key", "create", "demo", "--role", "king"), 2, "'king' is not one of")
 
 
 def test_what_program_show_prints_program_set_takes(demo: Cli, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from processor.domain.account import Account
 from storage.members import Added, Member, MemberError, add_members, count_members
 from storage.pool import connect
 from storage.reads import PostgresReader
@@ -20,7 +21,7 @@ async def chain_id(owner: asyncpg.Connection) -> int:
 async def test_one_member_with_a_card(owner: asyncpg.Connection, pool: asyncpg.Pool, chain_id: int) -> None:
     assert await add_members(owner, chain_id, [Member(7, "card-7")]) == Added(1, 1, 0)
     reader = PostgresReader(pool)
-    assert await reader.account(chain_id, 7, "") == (7, 0, 0, b"")
+    assert await reader.account(chain_id, 7, "") == Account(7, 0, 0, b"")
     assert await reader.resolve(chain_id, 0, "card-7") == 7
 
 

@@ -13,7 +13,7 @@ from storage.members import Member, add_members
 from storage.owner import SchemaMissingError
 from storage.partitions import detach_partition
 from storage.verify import Difference, Report, verify
-from tests.history import DAY_US, START_US, accrual, add_chain, decided, redemption, write
+from tests.history import COLUMNS, DAY_US, START_US, accrual, add_chain, decided, redemption, write
 
 MONTH_US = 31 * DAY_US
 
@@ -172,7 +172,7 @@ async def test_a_second_row_of_the_same_sequence(
     database: str, owner: asyncpg.Connection, ledger: list[Operation]
 ) -> None:
     copy = ledger[1]._replace(idempotency_key="key-8")
-    await owner.copy_records_to_table("operation", records=[copy])
+    await owner.copy_records_to_table("operation", records=[copy], columns=COLUMNS)
     ((member_id, what, expected, was),) = [row for row in await found(database) if "sequence" in row[1]]
     assert (member_id, expected, was) == (1, "3", "2")
     assert what in {"member_sequence of key-2", "member_sequence of key-8"}
