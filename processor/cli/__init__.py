@@ -16,6 +16,7 @@ from processor.cli import (
     migrations,
     partitions,
     programs,
+    rebuilding,
     run,
     service,
     settings,
@@ -45,6 +46,7 @@ app.add_typer(cards.app, name="card")
 app.command()(ledger.balance)
 app.command()(ledger.operation)
 app.command()(verification.verify)
+app.command()(rebuilding.rebuild_accounts)
 app.add_typer(partitions.app, name="partitions")
 
 

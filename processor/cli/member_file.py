@@ -107,7 +107,7 @@ class _MemberFile:
                 yield int(row[0]), row[1]
 
     def _problem(self, row: list[str]) -> str:
-        if len(row) != 2:  # noqa: PLR2004 - the number, and what is told of it
+        if len(row) != 2:
             return f"must have 2 fields, not {len(row)}"
         number, text = row
         if not _MEMBER_ID.fullmatch(number) or int(number) > MEMBER_ID_MAX:

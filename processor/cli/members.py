@@ -12,6 +12,7 @@ from processor.cli.options import AsJson, ChainName, Dsn, MemberId, as_owner, ch
 from processor.cli.output import print_fields, print_json, print_line, progress
 from processor.domain.account import MemberStatus
 from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
+from processor.domain.state import decode_state
 from storage.cards import cards_of
 from storage.directory import find_chain
 from storage.members import (
@@ -106,11 +107,15 @@ def show(chain: ChainName, member_id: MemberId, dsn: Dsn = None, *, as_json: AsJ
     async def work(connection: Connection) -> dict[str, Any]:
         chain_id = await find_chain(connection, chain)
         account = await find_member(connection, chain_id, member_id)
+        state = decode_state(account.state)
         cards = await cards_of(connection, chain_id, member_id)
         return {
             "member_id": account.member_id,
             "status": MemberStatus(account.status).name.lower(),
             "balance_points": account.balance_points,
+            "available_points": state.available_points(account.balance_points),
+            "held_points": state.held_points,
+            "pending_points": state.pending_points,
             "segments": account.segments.split(",") if account.segments else [],
             "cards": [card_as_dict(card) for card in cards],
         }
@@ -184,6 +189,6 @@ def _wanted_segments(
     for text in segments:
         if not is_segment(text):
             raise typer.BadParameter(
-                f"--segment must be 1 to {IDENTIFIER_CHARS_MAX} printable characters and no comma, not {text!r}"
+                f"--segment must be 1 to {IDENTIFIER_CHARS_MAX} printable characters, no comma, not {text!r}"
             )
     return read_segments(file) if file else {member_id or 0: set(segments)}
