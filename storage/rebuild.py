@@ -33,7 +33,7 @@ def _ignore(_done: int, _total: int) -> None:
 
 
 async def rebuild_accounts(dsn: str, to: str, on_progress: Callable[[int, int], None] = _ignore) -> Rebuilt:
-    """Apply the ledger of one database to the accounts of another, which is migrated and has none; all or none.
+    """Apply the ledger of one database to the accounts of another, which is migrated and has none.
 
     Members without operations, cards, segments and closed members are not in the ledger. Memory does not grow
     with it. Both name the login that owns the tables. `on_progress` is told how many of how many members are
@@ -91,7 +91,7 @@ def _after(account: Account, operation: Operation) -> Account:
     expected = account.member_sequence + 1
     if operation.member_sequence != expected:
         raise RebuildError(
-            f"member {operation.member_id} has operation {operation.member_sequence} where {expected} should be:"
+            f"member {operation.member_id} has operation {operation.member_sequence} where {expected} belongs:"
             " attach the partitions that were detached; 'verify' tells what else is wrong"
         )
     try:

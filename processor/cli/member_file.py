@@ -27,7 +27,7 @@ def read_members(file: Path) -> list[Member]:
 
 
 def read_segments(file: Path) -> dict[int, set[str]]:
-    """Read a file with the header `member_id,segment`; a member has a line for each, or an empty one for none.
+    """Read a file with the header `member_id,segment`; a member has a line for each, an empty one for none.
 
     Raises InputFileError.
     """
