@@ -92,7 +92,7 @@ SYNC_STANDBYS_WANTED: Final = Gauge(
 )
 DUE_LAG_SECONDS: Final = Gauge(
     "loyalty_due_lag_seconds",
-    "Seconds that points have waited to become active or expire, or a hold to end. Growing: nobody does it.",
+    "Seconds that an activation, an expiry or a hold's end is late. Growing: no job sees to it.",
     multiprocess_mode="mostrecent",
 )
 
