@@ -91,8 +91,8 @@ def _after(account: Account, operation: Operation) -> Account:
     expected = account.member_sequence + 1
     if operation.member_sequence != expected:
         raise RebuildError(
-            f"member {operation.member_id} has operation {operation.member_sequence} where {expected} belongs:"
-            " attach the partitions that were detached; 'verify' tells what else is wrong"
+            f"member {operation.member_id} has operation {operation.member_sequence} where {expected}"
+            " belongs: attach the partitions that were detached; 'verify' tells what else is wrong"
         )
     try:
         return account_after(account, operation)
