@@ -106,10 +106,12 @@ class Ledger:
                     loaded = await _load(transaction, settlement)
                 settlement.settle(loaded)
                 counts = recorded_counts(settlement.chain.name, settlement.effects)
-                if settlement.operations:
+                written = settlement.written()
+                if written.operations or written.dues:
                     with self._tracing.step("save"):
-                        await transaction.save(settlement.written())
-                    slot.note(counts, settlement.operations[0])
+                        await transaction.save(written)
+                if written.operations:
+                    slot.note(counts, written.operations[0])
                 elif loaded.recorded:
                     await transaction.confirm()
                 hit("before_commit")

@@ -92,7 +92,10 @@ class PostgresDirectory:
             chain_id: Chain(chain_id, name, back_seconds, ahead_seconds, programs_by_chain[chain_id])
             for chain_id, name, back_seconds, ahead_seconds in chains
         }
-        self._keys = {key_id: ApiKey(key_id, *others, Role(role)) for key_id, *others, role in keys}
+        self._keys = {
+            key_id: ApiKey(key_id, chain_id, secret_sha256, Role(role))
+            for key_id, chain_id, secret_sha256, role in keys
+        }
         self._revision = revision
 
 
