@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from processor.domain.account import Account, CardHolder
 from processor.domain.batch import AccountChange, Due, Loaded, Written
 from processor.domain.command import Kind
-from processor.domain.effects import NO_EFFECTS, Counted, Effects, count_operation
+from processor.domain.effects import Counted, count_operation
 from processor.domain.maturity import next_due_us
 from processor.domain.operation import (
     Follower,
@@ -13,7 +13,6 @@ from processor.domain.operation import (
     Original,
     original_from,
     recorded_from,
-    state_after,
 )
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state
@@ -49,15 +48,15 @@ class BatchState:
         found = [each for each in self.loaded.originals.get(key, ()) if each.member_id == member_id]
         return max(found, key=lambda each: each.occurred_at_us, default=None)
 
-    def append(self, operation: Operation, account: Account, effects: Effects = NO_EFFECTS) -> None:
-        """Take on a finished operation of a member, whose `account` it was decided on."""
+    def append(self, operation: Operation, account: Account, state: bytes) -> None:
+        """Take on a finished operation, decided on `account`, which leaves the member in `state`."""
         self.operations.append(operation)
         self._changed[account.member_id] = Account(
             account.member_id,
             operation.balance_points,
             operation.member_sequence,
             operation.entry_hash,
-            state_after(account.state, effects),
+            state,
             account.segments,
             account.status,
         )

@@ -222,15 +222,16 @@ class Settlement:
             program_version=program.version,
             recorded_at_us=self._now_us,
         )
+        state = account.state
         if decision.outcome is Outcome.APPLIED:
-            after = account._replace(
-                balance_points=draft.balance_points, state=state_after(account.state, decision.effects)
+            state = state_after(state, decision.effects)
+            after = account._replace(balance_points=draft.balance_points, state=state)
+            response = self._encoder.applied(
+                draft, decision, standing_after(after, self._program, self._now_us)
             )
-            standing = standing_after(after, self._program, self._now_us)
-            response = self._encoder.applied(draft, decision, standing)
         else:
             response = self._encoder.refused(decision.outcome, decision.details)
-        self._state.append(seal(draft, response, account.entry_hash), account, decision.effects)
+        self._state.append(seal(draft, response, account.entry_hash), account, state)
         return response
 
     def _count(self, command: Command, program: Program, decision: Decision) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
 from processor.domain.program import Program
-from processor.domain.state import decode_state
+from processor.domain.state import MemberState, decode_state
 from processor.domain.tiers import TierStanding, tier_standing
 
 
@@ -22,10 +22,13 @@ def standing_after(account: Account, program: Program, now_us: int) -> Standing:
     """The parts of the balance and the tier, as of `now_us`."""
     if not (account.state or program.tiers):
         return Standing(account.balance_points)
-    state = decode_state(account.state)
+    return standing_in(decode_state(account.state), account.balance_points, program, now_us)
+
+
+def standing_in(state: MemberState, balance_points: int, program: Program, now_us: int) -> Standing:
+    """The same, of a state that is at hand."""
     tier = None
     if program.tiers:
         tier = tier_standing(program.tiers, state.qualification, month_of(now_us, program.timezone))
-    return Standing(
-        state.available_points(account.balance_points), state.held_points, state.pending_points, tier
-    )
+    held_points, pending_points = state.held_points, state.pending_points
+    return Standing(balance_points - held_points - pending_points, held_points, pending_points, tier)

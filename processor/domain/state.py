@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -108,6 +109,8 @@ class MemberState(NamedTuple):
 
 
 EMPTY_STATE: Final = MemberState()
+# A state is asked for several times while an operation is decided.
+_CACHED: Final = 1_024
 _QUALIFICATION_FIELDS: Final = 4
 _TALLY_FIELDS: Final = len(Tally._fields)
 
@@ -139,6 +142,7 @@ def _hold_numbers(hold: Hold) -> Iterator[int]:
     yield from chain.from_iterable(hold.slices)
 
 
+@lru_cache(_CACHED)
 def decode_state(data: bytes) -> MemberState:
     """Inverse of `encode_state`. Raises struct.error or StopIteration if it is no such thing."""
     if not data:

@@ -30,8 +30,12 @@ class TierStanding(NamedTuple):
 
 def level_at(rules: TierRules, qualification: Qualification, month: int) -> int:
     """The level in a month, 0 below the first: what is kept, or more if it has been reached."""
-    base = settle(rules, qualification, month).level
-    return max(base, _reached(rules, _amount(rules, qualification, month)))
+    return level_above(rules, qualification, settle(rules, qualification, month), month)
+
+
+def level_above(rules: TierRules, qualification: Qualification, base: TierBase, month: int) -> int:
+    """The same, where the base is at hand."""
+    return max(base.level, _reached(rules, _amount(rules, qualification, month)))
 
 
 def tier_of(rules: TierRules, level: int) -> TierLevel:
@@ -41,11 +45,12 @@ def tier_of(rules: TierRules, level: int) -> TierLevel:
 
 def tier_standing(rules: TierRules, qualification: Qualification, month: int) -> TierStanding:
     """The tier in a month, and what is missing for the next."""
-    level = level_at(rules, qualification, month)
+    amount = _amount(rules, qualification, month)
+    level = max(settle(rules, qualification, month).level, _reached(rules, amount))
     if level == len(rules.levels):
         return TierStanding(tier_of(rules, level).name, level, "", 0)
     following = rules.levels[level]
-    missing = max(following.threshold - _amount(rules, qualification, month), 0)
+    missing = max(following.threshold - amount, 0)
     return TierStanding(tier_of(rules, level).name, level, following.name, missing)
 
 
@@ -54,6 +59,8 @@ def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBa
     if rules.period is TierPeriod.LIFE:
         return TierBase(0, 0)
     period = month // _MONTHS[rules.period]
+    if period == qualification.base_period:
+        return TierBase(min(qualification.base_level, len(rules.levels)), period)
     level, first = qualification.base_level, qualification.base_period or period
     for ended in range(first, min(period, first + _PERIODS_MAX)):
         level = _level_after(rules, level, _reached(rules, _amount_in(rules, qualification, ended)), 1)

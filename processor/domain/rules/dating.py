@@ -18,7 +18,7 @@ def move_points(sale: Sale) -> None:
     sale.lots = drawn + credit(
         left, balance_points, sale.earned_points, active_at_us=active_at_us, expires_at_us=expires_at_us
     )
-    if sale.program.lots or sale.state.undated_expires_at_us:
+    if sale.state.undated_expires_at_us or (sale.program.lots and sale.program.lots.sliding_days):
         _slide(sale, balance_points + sale.earned_points)
 
 

@@ -5,7 +5,7 @@ from processor.domain.command import Kind
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import PERCENT, Sale
-from processor.domain.tiers import level_at, qualified, settle, tier_of
+from processor.domain.tiers import level_above, qualified, settle, tier_of
 
 
 def _has_tiers(program: Program) -> bool:
@@ -18,9 +18,9 @@ def find_tier(sale: Sale) -> None:
     tiers = sale.program.tiers
     assert tiers
     now_month = month_of(sale.situation.now_us, sale.program.timezone)
-    sale.tier_level = level_at(tiers, sale.state.qualification, now_month)
-    sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
     base = settle(tiers, sale.state.qualification, now_month)
+    sale.tier_level = level_above(tiers, sale.state.qualification, base, now_month)
+    sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
     if base != (sale.state.qualification.base_level, sale.state.qualification.base_period):
         sale.tier_base = base
     if sale.tier_percent != PERCENT:
