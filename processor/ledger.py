@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from time import time_ns
 from typing import Final
 
 import structlog
 
 from processor.call import Call
+from processor.clock import now_us
 from processor.commit_journal import CommitJournal, Slot
 from processor.defects import report_defect
 from processor.domain.account import CardHolder
@@ -133,7 +133,7 @@ class Ledger:
             self._directory.chain(chain_id),
             calls,
             self._encoder,
-            now_us=time_ns() // 1_000,
+            now_us=now_us(),
             loop_seconds=asyncio.get_running_loop().time(),
             uncertain=uncertain,
         )
