@@ -44,7 +44,7 @@ LABELS: Final[Mapping[str, str]] = {
     "outcome": "`APPLIED`, or the reason of the refusal as in the contract's `ErrorReason`",
     "replica": "the standby's `application_name`",
     "state": "`idle` or `used`",
-    "table": "`account`, `card` or `operation`, each with all of its partitions",
+    "table": "`account`, `card`, `due`, `operation` or `tally`, each with all of its partitions",
     "terminal": f"`store_id/terminal_id`; {TERMINALS_MAX} per worker, the rest share `other`",
     "version": "the version of the service",
     "worker": "the worker's place in its server, from 0; a successor continues it",

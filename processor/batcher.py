@@ -108,12 +108,14 @@ class Batcher:
             lane.put(chain_id, call)
 
     def _lanes_of(self, chain_id: int, calls: Sequence[Call]) -> list[Lane]:
-        """A lane for each call: that of its member, or that of an earlier call with the same key."""
+        """A lane for each call: that of its member, or that of an earlier call with the same key, if any."""
         by_key: dict[str, Lane] = {}
+        lanes = []
         for call in calls:
-            identity = self._cards.identity(chain_id, call.command)
-            by_key.setdefault(call.command.idempotency_key, self._lanes[identity % len(self._lanes)])
-        return [by_key[call.command.idempotency_key] for call in calls]
+            lane = self._lanes[self._cards.identity(chain_id, call.command) % len(self._lanes)]
+            key = call.command.idempotency_key
+            lanes.append(by_key.setdefault(key, lane) if key else lane)
+        return lanes
 
     async def drain(self) -> None:
         """Refuse new calls, finish what has been taken on, and end the lanes."""

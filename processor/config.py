@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         3_600, ge=1, le=86_400, description="Time between two checks of the partitions"
     )
 
+    due_interval_seconds: Seconds = Field(
+        5, ge=0.1, le=3_600, description="Time between two looks for points and holds whose time has come"
+    )
     measure_seconds: Seconds = Field(
         60,
         ge=1,

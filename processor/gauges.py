@@ -48,7 +48,7 @@ WORKER_CPU_SECONDS: Final = Counter(
 
 OUTSTANDING_POINTS: Final = Gauge(
     "loyalty_outstanding_points",
-    "Points that the chain owes its members, the sum of all balances. The liability in the chain's books.",
+    "Points that the chain owes its members, the sum of all balances, debts included. The chain's liability.",
     ["chain"],
     multiprocess_mode="mostrecent",
 )
@@ -88,6 +88,11 @@ SYNC_STANDBYS: Final = Gauge(
 SYNC_STANDBYS_WANTED: Final = Gauge(
     "loyalty_sync_standbys_wanted",
     "Synchronous standbys that COMMIT waits for. 0: a single server keeps what is acknowledged.",
+    multiprocess_mode="mostrecent",
+)
+DUE_LAG_SECONDS: Final = Gauge(
+    "loyalty_due_lag_seconds",
+    "Seconds that an activation, an expiry or a hold's end is late. Growing: no job sees to it.",
     multiprocess_mode="mostrecent",
 )
 

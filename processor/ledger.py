@@ -12,6 +12,8 @@ import structlog
 from processor.call import Call
 from processor.commit_journal import CommitJournal, Slot
 from processor.defects import report_defect
+from processor.domain.account import CardHolder
+from processor.domain.batch import Loaded
 from processor.domain.failures import (
     BatchConflict,
     OutcomeUnknown,
@@ -101,12 +103,12 @@ class Ledger:
         try:
             async with self._transaction(chain_id, settlement) as transaction:
                 with self._tracing.step("load"):
-                    loaded = await transaction.load(settlement.wanted())
+                    loaded = await _load(transaction, settlement)
                 settlement.settle(loaded)
                 counts = recorded_counts(settlement.chain.name, settlement.effects)
                 if settlement.operations:
                     with self._tracing.step("save"):
-                        await transaction.save(settlement.operations, settlement.account_changes(loaded))
+                        await transaction.save(settlement.written())
                     slot.note(counts, settlement.operations[0])
                 elif loaded.recorded:
                     await transaction.confirm()
@@ -169,3 +171,14 @@ class Ledger:
         """Answer the calls that still wait with an outcome that is not recorded."""
         reply = Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
         self._deliver(chain_id, calls, [reply if call.is_waiting else None for call in calls])
+
+
+async def _load(transaction: LedgerTransaction, settlement: Settlement) -> Loaded:
+    """What the batch needs to know; strangers become members where the program enrols them."""
+    loaded = await transaction.load(settlement.wanted())
+    strangers = settlement.cards_to_enrol(loaded)
+    if strangers:
+        for card, account in (await transaction.enrol(strangers)).items():
+            loaded.accounts[account.member_id] = account
+            loaded.cards[card] = CardHolder(account.member_id)
+    return loaded

@@ -10,6 +10,7 @@ import yaml
 Path: TypeAlias = tuple[str | int, ...]
 
 _WHOLE_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_TRUTH_VALUES: Final = {"true": True, "false": False}
 
 
 class Place(NamedTuple):
@@ -29,7 +30,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class LocatedDocument:
-    """Mappings, lists, whole numbers and texts; `values` and `keys` tell where each path stands."""
+    """Mappings, lists, numbers, truth values and texts; `values` and `keys` tell where each path stands."""
 
     data: object = None
     values: dict[Path, Place] = field(default_factory=dict)
@@ -40,8 +41,8 @@ class LocatedDocument:
 def read_located(text: str) -> LocatedDocument:
     """Read one document. What is no YAML, and keys given twice, are among its `problems`.
 
-    Only unquoted decimal whole numbers are numbers; everything else is text, so that `010`, `1:30` and `no`
-    mean nothing but themselves.
+    Only unquoted decimal whole numbers are numbers, and only unquoted `true` and `false` are truth values;
+    everything else is text, so that `010`, `1:30` and `no` mean nothing but themselves.
     """
     document = LocatedDocument()
     if text.lstrip().startswith("{"):
@@ -78,8 +79,13 @@ def _read_node(node: yaml.Node, path: Path, document: LocatedDocument) -> object
         }
     if isinstance(node, yaml.SequenceNode):
         return [_read_node(item, (*path, index), document) for index, item in enumerate(node.value)]
-    is_plain = isinstance(node, yaml.ScalarNode) and not node.style
-    return int(node.value) if is_plain and _WHOLE_NUMBER.fullmatch(node.value) else node.value
+    return _read_plain(node.value) if isinstance(node, yaml.ScalarNode) and not node.style else node.value
+
+
+def _read_plain(text: str) -> int | bool | str:
+    if text in _TRUTH_VALUES:
+        return _TRUTH_VALUES[text]
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) else text
 
 
 def _entries(
@@ -102,7 +108,8 @@ def _entries(
 
 def dotted(path: Path) -> str:
     """The path as a person writes it."""
-    return ".".join(map(str, path))
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def _place(mark: yaml.Mark) -> Place:

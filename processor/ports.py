@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from processor.domain.account import Account
-from processor.domain.batch import AccountChange, Loaded, Wanted
+from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
@@ -26,11 +26,15 @@ class LedgerTransaction(Protocol):
     """One open transaction of one chain; failures are those of `processor.domain.failures`."""
 
     async def load(self, wanted: Wanted) -> Loaded:
-        """Read the accounts, locking them if the transaction is `locking`, then look the keys up."""
+        """Lock the tallies, read the accounts (locked if the transaction is `locking`), look the keys up."""
         ...
 
-    async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
-        """Update the accounts and append the operations.
+    async def enrol(self, cards: Sequence[str]) -> dict[str, Account]:
+        """Make a member for each of the cards; a card that is somebody's by now is a BatchConflict."""
+        ...
+
+    async def save(self, written: Written) -> None:
+        """Update the accounts, append the operations, note the times and update the tallies that were read.
 
         Raises BatchConflict if an account has changed since it was read.
         """

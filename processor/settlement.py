@@ -1,33 +1,44 @@
 """One run of a batch over the state that was loaded for it: plain data in and out, no I/O."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from processor.batch_state import BatchState
 from processor.call import Call
 from processor.defects import report_defect
-from processor.domain.account import Account
-from processor.domain.batch import AccountChange, Loaded, Wanted
+from processor.domain.account import Account, CardStatus, MemberStatus
+from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
-from processor.domain.command import Command
-from processor.domain.decide import decide
-from processor.domain.fingerprint import differing_fields, fingerprint
-from processor.domain.operation import (
-    Operation,
-    Recorded,
-    account_after,
-    draft_operation,
-    recorded_from,
-    seal,
+from processor.domain.command import (
+    NO_RECEIPT,
+    SALE_KINDS,
+    SYSTEM_KEY_PREFIX,
+    Command,
+    Kind,
+    is_due_command,
 )
-from processor.domain.outcomes import Outcome
+from processor.domain.decide import decide
+from processor.domain.decision import Decision
+from processor.domain.fingerprint import differing_fields, fingerprint
+from processor.domain.maturity import Matured, next_matured
+from processor.domain.operation import Operation, Recorded, draft_operation, recorded_from, seal, state_after
+from processor.domain.outcomes import Outcome, is_recorded
+from processor.domain.program import Program
+from processor.domain.rules.limits import count_shared, shared_subjects
+from processor.domain.situation import Situation
+from processor.domain.standing import standing_after
 from processor.domain.times import format_us
 from processor.ports import Encoder, Reply
+
+_ENROLLING: Final = frozenset({Kind.ACCRUE, Kind.CHECKOUT})
+_UNKEYED_REPLY: Final = Reply(Outcome.APPLIED, b"", replayed=False)
 
 
 class Settlement:
     """Settles the calls of one chain in order, each on the state that the ones before it left.
 
-    `replies` has one entry per call, None for a call that nobody waits for any more. `operations` are to be
-    appended and `account_changes` to be saved before any reply may be given.
+    `replies` has one entry per call, None for a call that nobody waits for any more. What is `written` is to
+    be saved before any reply may be given.
     """
 
     def __init__(
@@ -52,35 +63,58 @@ class Settlement:
         self._uncertain = uncertain
         self._program = chain.program_at(now_us)
         self._earliest_us, self._latest_us = chain.window_us(now_us)
-        self._changed: dict[int, Account] = {}
+        self._keyed = [call.command for call in calls if not is_due_command(call.command)]
+        self._original_keys = list({command.original_key for command in self._keyed if command.original_key})
+        self._state: BatchState
         self._ours: dict[str, Operation] = {}
         self._unclaimed: set[str] = set()
-        self.operations: list[Operation] = []
         self.replies: list[Reply | None] = []
 
     def occurred_at_us(self) -> list[int]:
-        """The times of the operations that the batch may append."""
-        commands = [call.command for call in self._calls]
-        return [command.occurred_at_us for command in commands if self._is_in_window(command)]
+        """The times of the operations that the batch may append; the service's own are of now."""
+        times_us = [command.occurred_at_us for command in self._keyed if self._is_in_window(command)]
+        return [self._now_us, *times_us]
 
     def wanted(self) -> Wanted:
         """What must be loaded: also keys older than the window if a call names such a time."""
         commands = [call.command for call in self._calls]
-        times_us = [command.occurred_at_us for command in commands]
         return Wanted(
             list({command.member_id for command in commands if not command.card}),
             list({command.card for command in commands if command.card}),
-            list({command.idempotency_key for command in commands}),
-            min(self._earliest_us, *times_us),
+            list({*self._uncertain, *[command.idempotency_key for command in self._keyed]}),
+            min([self._earliest_us, *[command.occurred_at_us for command in self._keyed]]),
             self._earliest_us,
+            self._original_keys,
+            sorted({subject for command in self._keyed for subject in self._subjects(command)}),
         )
 
-    def account_changes(self, loaded: Loaded) -> list[AccountChange]:
-        """The accounts as the appended operations leave them."""
-        return [
-            AccountChange(*account, loaded.accounts[member_id].member_sequence)
-            for member_id, account in self._changed.items()
-        ]
+    def _subjects(self, command: Command) -> Sequence[str]:
+        """The terminal and the store of a sale, if the rules want to know what they have done."""
+        return shared_subjects(self._program_for(command), command) if command.kind in SALE_KINDS else ()
+
+    def cards_to_enrol(self, loaded: Loaded) -> list[str]:
+        """Cards of nobody's whose first use makes a member, by the program."""
+        return list(
+            {
+                command.card
+                for command in self._keyed
+                if command.card
+                and command.kind in _ENROLLING
+                and command.card not in loaded.cards
+                and self._program.enrols
+                and self._is_in_window(command)
+                and command.idempotency_key not in loaded.recorded
+            }
+        )
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The rows to append."""
+        return self._state.operations
+
+    def written(self) -> Written:
+        """All that has to be saved."""
+        return self._state.written()
 
     @property
     def effects(self) -> list[Operation]:
@@ -89,6 +123,7 @@ class Settlement:
 
     def settle(self, loaded: Loaded) -> None:
         """Settle every call; a defect met by one of them is that one's INTERNAL_ERROR."""
+        self._state = BatchState(loaded, self._original_keys)
         self._ours = {
             key: operation
             for key, operation in self._uncertain.items()
@@ -97,32 +132,33 @@ class Settlement:
         self._unclaimed = set(self._ours)
         for call in self._calls:
             try:
-                self.replies.append(self._settle_call(call, loaded))
+                self.replies.append(self._settle_call(call))
             except Exception as defect:  # noqa: BLE001 - one call's defect is not its neighbours'
                 request_id = report_defect("call not decided", defect, chain_id=self.chain.chain_id)
                 self.replies.append(self._refuse(Outcome.INTERNAL_ERROR, request_id=request_id))
 
-    def _settle_call(self, call: Call, loaded: Loaded) -> Reply | None:
+    def _settle_call(self, call: Call) -> Reply | None:
         if not call.is_waiting:
             return None
         command = call.command
+        if is_due_command(command):
+            if self._state.account(command.member_id):
+                self._mature(command.member_id)
+            return _UNKEYED_REPLY
         payload = fingerprint(command)
-        repeated = self._repeat(command, payload, loaded)
+        repeated = self._repeat(command, payload)
         if repeated:
             return repeated
         if call.deadline <= self._loop_seconds:
             return self._refuse(Outcome.DEADLINE_PASSED)
         if not self._is_in_window(command):
             return self._refuse_time()
-        member_id = loaded.members_by_card.get(command.card, 0) if command.card else command.member_id
-        account = self._changed.get(member_id) or loaded.accounts.get(member_id)
-        if not account:
-            return self._refuse(Outcome.MEMBER_NOT_FOUND)
-        return self._record(command, payload, account, loaded)
+        return self._settle_new(command, payload)
 
-    def _repeat(self, command: Command, payload: bytes, loaded: Loaded) -> Reply | None:
+    def _repeat(self, command: Command, payload: bytes) -> Reply | None:
         """Answer from the ledger, or refuse the reuse of the key for another payload; None if it is free."""
         key = command.idempotency_key
+        loaded = self._state.loaded
         may_be_new = self._is_in_window(command)
         bound: Recorded | None = None
         for recorded in loaded.recorded.get(key, ()):
@@ -137,26 +173,83 @@ class Settlement:
         differing = ",".join(differing_fields(bound.fingerprint, payload))
         return self._refuse(Outcome.IDEMPOTENCY_KEY_REUSED, differing_fields=differing)
 
-    def _record(self, command: Command, payload: bytes, account: Account, loaded: Loaded) -> Reply:
-        decision = decide(account, command, self._program)
+    def _settle_new(self, command: Command, payload: bytes) -> Reply:
+        member_id = command.member_id
+        if command.card:
+            holder = self._state.holder(command.card)
+            if holder is None:
+                return self._refuse(Outcome.MEMBER_NOT_FOUND)
+            if holder.status != CardStatus.OPEN and (refused := _refused_card(holder.status, command)):
+                return self._refuse(refused)
+            member_id = holder.member_id
+        account = self._state.account(member_id)
+        if not account:
+            return self._refuse(Outcome.MEMBER_NOT_FOUND)
+        if account.status == MemberStatus.CLOSED:
+            return self._refuse(Outcome.MEMBER_CLOSED)
+        return self._decide(command, payload, self._mature(member_id) if account.state else account)
+
+    def _decide(self, command: Command, payload: bytes, account: Account) -> Reply:
+        program = self._program_for(command)
+        decision = decide(account, command, program, self._situation(command, account))
+        if not is_recorded(decision.outcome):
+            return self._refuse(decision.outcome, **decision.details)
+        response = self._append(command, payload, account, decision, program)
+        if decision.outcome is Outcome.APPLIED and program.limits:
+            self._count(command, program, decision)
+        return Reply(decision.outcome, response, replayed=False)
+
+    def _program_for(self, command: Command) -> Program:
+        """Offline sales are decided by the rules of their own time, all others by those of now."""
+        return self.chain.program_at(command.occurred_at_us) if command.offline else self._program
+
+    def _situation(self, command: Command, account: Account) -> Situation:
+        original = None
+        if command.original_key:
+            original = self._state.original(account.member_id, command.original_key)
+        return Situation(self._now_us, original, self._state.loaded.tallies, self._program)
+
+    def _append(
+        self, command: Command, payload: bytes, account: Account, decision: Decision, program: Program
+    ) -> bytes:
+        """Add the operation's row; returns its response."""
         draft = draft_operation(
             command,
             account,
             decision,
             chain_id=self.chain.chain_id,
             payload_fingerprint=payload,
-            program_version=self._program.version,
+            program_version=program.version,
             recorded_at_us=self._now_us,
         )
+        state = account.state
         if decision.outcome is Outcome.APPLIED:
-            response = self._encoder.applied(draft)
+            state = state_after(state, decision.effects)
+            after = account._replace(balance_points=draft.balance_points, state=state)
+            response = self._encoder.applied(
+                draft, decision, standing_after(after, self._program, self._now_us)
+            )
         else:
             response = self._encoder.refused(decision.outcome, decision.details)
-        operation = seal(draft, response, account.entry_hash)
-        self.operations.append(operation)
-        self._changed[account.member_id] = account_after(operation)
-        loaded.recorded.setdefault(command.idempotency_key, []).append(recorded_from(operation))
-        return Reply(decision.outcome, response, replayed=False)
+        self._state.append(seal(draft, response, account.entry_hash), account, state)
+        return response
+
+    def _count(self, command: Command, program: Program, decision: Decision) -> None:
+        for subject in self._subjects(command):
+            self._state.count(subject, count_shared(program, self._now_us, decision))
+
+    def _mature(self, member_id: int) -> Account:
+        """Record all that is due of a member, as entries of the service's own."""
+        account = self._state.existing(member_id)
+        while due := next_matured(account, self._program, self._now_us):
+            command = self._system_command(account, due)
+            self._append(command, b"", account, _matured_decision(due), self._program)
+            account = self._state.existing(member_id)
+        return account
+
+    def _system_command(self, account: Account, due: Matured) -> Command:
+        key = f"{SYSTEM_KEY_PREFIX}{due.kind.name.lower()}:{account.member_id}:{account.member_sequence + 1}"
+        return Command(due.kind, key, account.member_id, "", self._now_us, "", "", NO_RECEIPT, 0)
 
     def _is_in_window(self, command: Command) -> bool:
         return self._earliest_us <= command.occurred_at_us <= self._latest_us
@@ -170,3 +263,15 @@ class Settlement:
 
     def _refuse(self, outcome: Outcome, **details: object) -> Reply:
         return Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
+
+
+def _refused_card(status: int, command: Command) -> Outcome | None:
+    """A blocked card earns and gives back, but spends nothing; a replaced one does nothing."""
+    if status == CardStatus.REPLACED:
+        return Outcome.CARD_REPLACED
+    spends = command.redeem_points or command.reward_ids or command.kind in (Kind.HOLD, Kind.CAPTURE)
+    return Outcome.CARD_BLOCKED if spends else None
+
+
+def _matured_decision(due: Matured) -> Decision:
+    return Decision(Outcome.APPLIED, redeemed_points=due.expired_points, effects=due.effects)

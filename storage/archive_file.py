@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from itertools import repeat
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from processor.domain.operation import Operation
@@ -22,6 +23,10 @@ except ModuleNotFoundError:  # an extra of the package; `require_pyarrow` says s
     pa = None
 
 ROW_GROUP_ROWS: Final = 20_000
+# What archives of older programs lack, and what it was in those operations.
+_LATER_COLUMNS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"discount_minor": 0, "original_key": "", "reason": "", "receipt_lines": "", "effects": b""}
+)
 _METADATA_KEY: Final = b"loyalty.archive"
 
 
@@ -93,7 +98,7 @@ class ArchiveFile:
             self._dataset = dataset.dataset(path)
         except pa.ArrowException as error:
             raise ArchiveFileError(f"is no Parquet file ({_first_line(error)})") from error
-        if self._file.schema_arrow.remove_metadata() != _schema():
+        if self._file.schema_arrow.remove_metadata() not in (_schema(), _older_schema()):
             raise ArchiveFileError("is no archive of a partition: its columns are others")
         self.header = _decode(self._file.schema_arrow.metadata[_METADATA_KEY])
 
@@ -122,6 +127,10 @@ def _schema() -> Any:
     )
 
 
+def _older_schema() -> Any:
+    return pa.schema([field for field in _schema() if field.name not in _LATER_COLUMNS])
+
+
 def _type(name: str, kind: type) -> Any:
     if name.endswith("_us"):
         return pa.timestamp("us", tz="UTC")
@@ -131,8 +140,12 @@ def _type(name: str, kind: type) -> Any:
 
 
 def _rows(table: Any) -> Iterator[Operation]:
-    kinds = Operation.__annotations__.values()
-    columns = (_values(column, kind) for column, kind in zip(table.columns, kinds, strict=True))
+    columns = [
+        _values(table[field.name], kind)
+        if field.name in table.column_names
+        else repeat(_LATER_COLUMNS[field.name], table.num_rows)
+        for field, kind in zip(_schema(), Operation.__annotations__.values(), strict=True)
+    ]
     return map(Operation._make, zip(*columns, strict=True))
 
 

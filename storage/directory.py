@@ -18,7 +18,7 @@ from processor.domain.api_key import (
     parse_api_key,
     secret_matches,
 )
-from processor.domain.chain import ApiKey, Chain
+from processor.domain.chain import ApiKey, Chain, Role
 from processor.domain.failures import StorageUnavailable
 from processor.domain.program import Program
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
@@ -92,7 +92,7 @@ class PostgresDirectory:
             chain_id: Chain(chain_id, name, back_seconds, ahead_seconds, programs_by_chain[chain_id])
             for chain_id, name, back_seconds, ahead_seconds in chains
         }
-        self._keys = {row["key_id"]: ApiKey(*row) for row in keys}
+        self._keys = {key_id: ApiKey(key_id, *others, Role(role)) for key_id, *others, role in keys}
         self._revision = revision
 
 
@@ -120,6 +120,7 @@ class KeyRow(NamedTuple):
 
     key_id: str
     label: str
+    role: str
     created_at_us: int
     revoked_at_us: int | None
 
@@ -172,11 +173,13 @@ async def find_chain(connection: asyncpg.Connection, name: str) -> int:
     return chain_id
 
 
-async def create_key(connection: asyncpg.Connection, chain_id: int, label: str = "") -> str:
+async def create_key(
+    connection: asyncpg.Connection, chain_id: int, label: str = "", role: Role = Role.TILL
+) -> str:
     """Create an API key and return its text, which nobody can find out later."""
     key_id = "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(KEY_ID_CHARS))
     secret = secrets.token_urlsafe(_SECRET_BYTES)
-    await connection.execute(_SQL["create_key"], key_id, chain_id, label, hash_secret(secret))
+    await connection.execute(_SQL["create_key"], key_id, chain_id, label, hash_secret(secret), role)
     return format_api_key(key_id, secret)
 
 

@@ -1,7 +1,7 @@
 """The hot path's storage: one transaction a batch, a handful of statements, none of them per row."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
@@ -11,11 +11,13 @@ from typing import Final
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from processor.domain.account import Account
-from processor.domain.batch import AccountChange, Loaded, Wanted
+from processor.domain.account import Account, CardHolder
+from processor.domain.batch import AccountChange, Due, Loaded, Wanted, Written
+from processor.domain.command import Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown
-from processor.domain.operation import Operation, Recorded
+from processor.domain.operation import Follower, Operation, Original, Recorded
 from processor.domain.outcomes import Outcome
+from processor.domain.state import Tally
 from storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS, describe, translate
 from storage.partitions import Partitions
 from storage.queries import load_queries
@@ -23,6 +25,8 @@ from storage.queries import load_queries
 _SQL: Final = load_queries("ledger")
 _HOME_MOVED: Final = "LP001"
 _CANCEL_SECONDS: Final = 1.0
+# What takes an operation further, or undoes it.
+_FOLLOWING: Final = (Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN)
 _OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
 
 
@@ -121,17 +125,24 @@ class PostgresTransaction:
 
     async def load(self, wanted: Wanted) -> Loaded:
         """As `LedgerTransaction.load`."""
-        members_by_card = await self._find_cards(wanted.cards) if wanted.cards else {}
-        accounts = await self._read_accounts({*wanted.member_ids, *members_by_card.values()})
+        tallies = await self._lock_tallies(wanted.subjects) if wanted.subjects else {}
+        cards = await self._find_cards(wanted.cards) if wanted.cards else {}
+        holders = (holder.member_id for holder in cards.values())
+        accounts = await self._read_accounts({*wanted.member_ids, *holders})
         earliest_us, binding_from_us = map(
             self._partitions.start_of, (wanted.earliest_us, wanted.window_from_us)
         )
         recorded = await self._probe(wanted.idempotency_keys, earliest_us)
-        return Loaded(accounts, members_by_card, recorded, binding_from_us)
+        originals = await self._find_originals(wanted.original_keys) if wanted.original_keys else {}
+        return Loaded(accounts, cards, recorded, binding_from_us, originals, tallies)
 
-    async def _find_cards(self, cards: Sequence[str]) -> dict[str, int]:
+    async def _lock_tallies(self, subjects: Sequence[str]) -> dict[str, Tally]:
+        rows = await self._connection.fetch(_SQL["lock_tallies"], self._chain_id, subjects)
+        return {subject: Tally(0, *numbers) for subject, *numbers in rows}
+
+    async def _find_cards(self, cards: Sequence[str]) -> dict[str, CardHolder]:
         rows = await self._connection.fetch(_SQL["find_cards"], self._chain_id, cards)
-        return dict(map(tuple, rows))
+        return {card: CardHolder(*holder) for card, *holder in rows}
 
     async def _read_accounts(self, member_ids: set[int]) -> dict[int, Account]:
         in_order = sorted(member_ids)
@@ -147,10 +158,39 @@ class PostgresTransaction:
             recorded[key].append(Recorded(Outcome(outcome), *others))
         return recorded
 
-    async def save(self, operations: Sequence[Operation], changes: Sequence[AccountChange]) -> None:
+    async def _find_originals(self, keys: Sequence[str]) -> dict[str, list[Original]]:
+        """After the accounts: whoever follows an operation meanwhile changes its member's sequence too."""
+        rows = await self._connection.fetch(_SQL["find_originals"], self._chain_id, keys)
+        followers = await self._find_followers(keys)
+        originals: defaultdict[str, list[Original]] = defaultdict(list)
+        for key, member_id, kind, outcome, *others in rows:
+            followed = tuple(followers[key, member_id])
+            original = Original(key, member_id, Kind(kind), Outcome(outcome), *others, followers=followed)
+            originals[key].append(original)
+        return originals
+
+    async def _find_followers(self, keys: Sequence[str]) -> defaultdict[tuple[str, int], list[Follower]]:
+        """By the key that they name and their member, in the member's order."""
+        rows = await self._connection.fetch(_SQL["find_followers"], self._chain_id, keys, _FOLLOWING)
+        followers: defaultdict[tuple[str, int], list[Follower]] = defaultdict(list)
+        for key, member_id, kind, effects in rows:
+            followers[key, member_id].append(Follower(Kind(kind), effects))
+        return followers
+
+    async def enrol(self, cards: Sequence[str]) -> dict[str, Account]:
+        """As `LedgerTransaction.enrol`."""
+        rows = await self._connection.fetch(_SQL["enrol"], self._chain_id, cards)
+        return {card: Account(member_id, 0, 0, b"") for card, member_id in rows}
+
+    async def save(self, written: Written) -> None:
         """As `LedgerTransaction.save`."""
-        await self._update(sorted(changes))
-        await self._append(operations)
+        if written.operations:
+            await self._update(sorted(written.accounts))
+            await self._append(written.operations)
+        if written.dues:
+            await self._note(written.dues)
+        if written.tallies:
+            await self._update_tallies(written.tallies)
 
     async def confirm(self) -> None:
         """As `LedgerTransaction.confirm`."""
@@ -161,6 +201,13 @@ class PostgresTransaction:
         status = await self._connection.execute(_SQL["update_accounts"], self._chain_id, *columns)
         if status != f"UPDATE {len(changes)}":
             raise BatchConflict("an account changed after it was read")
+
+    async def _note(self, dues: Sequence[Due]) -> None:
+        await self._connection.execute(_SQL["note_due"], self._chain_id, *zip(*set(dues), strict=True))
+
+    async def _update_tallies(self, tallies: Mapping[str, Tally]) -> None:
+        rows = [(subject, *tally[1:]) for subject, tally in tallies.items()]
+        await self._connection.execute(_SQL["update_tallies"], self._chain_id, *zip(*rows, strict=True))
 
     async def _append(self, operations: Sequence[Operation]) -> None:
         """COPY each operation into its own partition, which spares PostgreSQL the routing of rows."""

@@ -29,12 +29,16 @@ class Standby(NamedTuple):
 
 
 class Measures(NamedTuple):
-    """The database at one moment; `outstanding_points` is by the chain's name."""
+    """The database at one moment; `outstanding_points` is by the chain's name.
+
+    `due_lag_seconds` is for how long what should have been done to members' points has not been.
+    """
 
     outstanding_points: dict[str, int]
     tables: list[TableSize]
     standbys: list[Standby]
     sync_standbys_wanted: int
+    due_lag_seconds: float
 
 
 async def measure(pool: asyncpg.Pool) -> Measures:
@@ -45,6 +49,7 @@ async def measure(pool: asyncpg.Pool) -> Measures:
             tables = await connection.fetch(_SQL["table_sizes"])
             standbys = await connection.fetch(_SQL["standbys"])
             wanted = await connection.fetchval(_SQL["sync_standbys_wanted"])
+            due_lag_seconds = await connection.fetchval(_SQL["due_lag_seconds"])
     except DATABASE_ERRORS as error:
         raise translate(error) from error
     return Measures(
@@ -52,4 +57,5 @@ async def measure(pool: asyncpg.Pool) -> Measures:
         [TableSize(*row) for row in tables],
         [Standby(*row) for row in standbys],
         wanted,
+        due_lag_seconds,
     )

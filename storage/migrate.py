@@ -1,4 +1,7 @@
-"""The schema's migrations: numbered `.sql` files, applied in order, once, each in its own transaction."""
+"""The schema's migrations: numbered `.sql` files, applied in order, once, each in its own transaction.
+
+A file that says so is applied to each partition of the ledger instead, outside a transaction.
+"""
 
 import asyncio
 import re
@@ -17,6 +20,7 @@ from storage.pool import SERVICE_ROLE
 from storage.queries import load_queries
 
 _FILE: Final = re.compile(r"(\d{4})_(\w+)\.sql")
+_FOR_EACH_PARTITION: Final = "-- For each partition, outside a transaction:\n"
 _QUERIES: Final = load_queries("migrate")
 _TURN_TIMEOUT: Final = "5min"
 # A statement that waits for a lock makes everyone behind it wait too, so it gives up soon and tries again.
@@ -154,7 +158,22 @@ async def _apply_patiently(connection: asyncpg.Connection, step: Migration) -> N
 
 
 async def _apply(connection: asyncpg.Connection, step: Migration) -> None:
+    if step.sql.startswith(_FOR_EACH_PARTITION):
+        await _apply_to_partitions(connection, step)
+        return
     async with connection.transaction():
         await connection.execute(_QUERIES["enter_step"], _LOCK_TIMEOUT)
         await connection.execute(step.sql)
-        await connection.execute(_QUERIES["record"], step.version, step.name, step.sha256)
+        await _record(connection, step)
+
+
+async def _apply_to_partitions(connection: asyncpg.Connection, step: Migration) -> None:
+    """Run each statement by itself; what was broken off is run again from the beginning."""
+    for row in await connection.fetch(_QUERIES["partitions"]):
+        for statement in step.sql.split(";\n"):
+            await connection.execute(statement.format(partition=row["name"]))
+    await _record(connection, step)
+
+
+async def _record(connection: asyncpg.Connection, step: Migration) -> None:
+    await connection.execute(_QUERIES["record"], step.version, step.name, step.sha256)

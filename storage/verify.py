@@ -1,4 +1,4 @@
-"""Proof of the ledger: every balance, sequence and hash chain computed again from the rows."""
+"""Proof of the ledger: every balance, state, sequence and hash chain computed again from the rows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ import asyncpg
 from processor.domain.account import Account
 from processor.domain.operation import Operation
 from processor.domain.times import format_us
-from storage.audit import Finding, MemberAudit
+from storage.audit import Finding, MemberAudit, check_due
 from storage.directory import find_chain
 from storage.owner import owner_connection
 from storage.queries import load_queries
@@ -88,6 +88,7 @@ class _Verification:
         self._detached = {row["chain_id"]: row["operations"] for row in detached}
         await self._check_members()
         await self._check_orphans()
+        await self._check_dues()
         await self._check_keys()
         self._check_detached()
         return Report(
@@ -132,6 +133,11 @@ class _Verification:
         async for row in self._connection.cursor(_SQL["orphans"], self._chain_id):
             finding = Finding("account", f"one for {row['operations']} operations", "none")
             self._report(row["chain_id"], row["member_id"], [finding])
+
+    async def _check_dues(self) -> None:
+        """Points must not be forgotten that time is to change."""
+        async for row in self._connection.cursor(_SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE):
+            self._report(row["chain_id"], row["member_id"], check_due(row["state"], row["due_at"]))
 
     async def _check_keys(self) -> None:
         async for row in self._connection.cursor(_SQL["repeated_keys"], self._chain_id):

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from processor.app.due_job import see_to_due
 from processor.app.parts import (
     CONNECTIONS_BESIDE_LANES,
     READ_CONNECTIONS,
@@ -109,7 +110,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
     batcher.start()
     server = await start_rpc(worker, batcher)
     health = asyncio.create_task(watch_health(worker, server), name="health")
-    tasks = [*batcher.tasks, health, *_watch(worker)]
+    tasks = [*batcher.tasks, health, *_watch(worker, batcher)]
     try:
         yield Parts(batcher, server, health, tasks)
     finally:
@@ -118,13 +119,14 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _watch(worker: Worker) -> list[asyncio.Task[object]]:
+def _watch(worker: Worker, batcher: Batcher) -> list[asyncio.Task[object]]:
     settings, storage = worker.settings, worker.storage
     watches = {
         "directory": storage.directory.watch(settings.directory_refresh_seconds),
         "partitions": storage.partitions.keep_ahead(
             settings.partitions_ahead, settings.partition_check_seconds
         ),
+        "due": see_to_due(storage.pool, batcher, settings.due_interval_seconds),
         "worker gauges": show_worker(worker),
         "loop lag": observe_loop_lag(),
     }

@@ -23,8 +23,8 @@ from storage.ledger import PostgresLedger
 from storage.opened import OpenStorage
 from storage.reads import PostgresReader
 
-# For cards, the directory, the partitions and measuring, so that none of them waits for the lanes.
-CONNECTIONS_BESIDE_LANES: Final = 4
+# For cards, the directory, the partitions, measuring and what is due: none of them waits for the lanes.
+CONNECTIONS_BESIDE_LANES: Final = 5
 # Few, so that reads leave the processors of PostgreSQL to the lanes; more of them would only wait there.
 READ_CONNECTIONS: Final = 2
 

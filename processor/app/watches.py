@@ -10,6 +10,7 @@ from processor.commit_journal import CommitJournal, Note
 from processor.domain.failures import StorageFailure, StorageUnavailable
 from processor.gauges import (
     DATABASE_UP,
+    DUE_LAG_SECONDS,
     PARTITION_RUNWAY_SECONDS,
     POOL_CONNECTIONS,
     ProcessGauges,
@@ -81,6 +82,7 @@ async def show_database(worker: Worker) -> NoReturn:
             show_outstanding(measures.outstanding_points)
             show_tables(measures.tables)
             show_standbys(measures.standbys, measures.sync_standbys_wanted)
+            DUE_LAG_SECONDS.set(measures.due_lag_seconds)
         await asyncio.sleep(worker.settings.measure_seconds)
 
 

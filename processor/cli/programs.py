@@ -16,6 +16,7 @@ from processor.program_file import (
     format_program,
     format_time,
     parse_program,
+    program_schema,
 )
 from storage.directory import ProgramRow, add_program, find_chain, programs
 from storage.owner import Connection
@@ -80,6 +81,12 @@ def add(
     else:
         since, until = format_time(program.effective_from_us), _until(program, versions)
         print_line(f"Version {program.version} of the program of {chain} is in force from {since}{until}.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a program file, for editors."""
+    print_json(program_schema())
 
 
 def _until(program: ProgramRow, versions: Sequence[ProgramRow]) -> str:

@@ -29,7 +29,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute every balance, sequence and hash again from the ledger; 1 if anything differs.
+    """Compute every balance, state, sequence and hash again from the ledger; 1 if anything differs.
 
     It looks at one moment of the database, and may run while the service does.
     """

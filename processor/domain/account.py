@@ -23,10 +23,10 @@ class Account(NamedTuple):
     """The state that a call changes, and what the operator has set.
 
     `balance_points` are all of the member's points: what can be spent, what is held and what is pending;
-    below zero it is a debt. `member_sequence` counts the member's recorded operations, and `entry_hash` is the
-    hash of the last of them (empty before the first). `state` is a serialised `MemberState`, empty if there is
-    nothing in it. The ledger's operations add up to all of these. `segments` (names between commas) and
-    `status` are the operator's.
+    below zero it is a debt. `member_sequence` counts the member's recorded operations, and `entry_hash` is
+    the hash of the last of them (empty before the first). `state` is a serialised `MemberState`, empty if
+    there is nothing in it. The ledger's operations add up to all of these. `segments` (names between commas)
+    and `status` are the operator's.
     """
 
     member_id: int

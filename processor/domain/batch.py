@@ -59,7 +59,7 @@ class Due(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a batch leaves: rows to append, accounts to save, times to note, tallies of terminals and stores."""
+    """What a batch leaves: rows to append, accounts to save, times to note, tallies of shops."""
 
     operations: Sequence[Operation]
     accounts: Sequence[AccountChange]

@@ -22,12 +22,22 @@ def hour_of(at_us: int) -> int:
 
 def day_of(at_us: int, timezone: str) -> int:
     """Local days since 1970-01-01."""
-    return (local_date(at_us, timezone) - _EPOCH_DAY).days
+    return _day_of_quarter(at_us // _QUARTER_US, timezone)
+
+
+@lru_cache(_CACHED)
+def _day_of_quarter(quarter: int, timezone: str) -> int:
+    return (_date_of_quarter(quarter, timezone) - _EPOCH_DAY).days
 
 
 def month_of(at_us: int, timezone: str) -> int:
     """The local year x 12 + month, from 0."""
-    return month_number(local_date(at_us, timezone))
+    return _month_of_quarter(at_us // _QUARTER_US, timezone)
+
+
+@lru_cache(_CACHED)
+def _month_of_quarter(quarter: int, timezone: str) -> int:
+    return month_number(_date_of_quarter(quarter, timezone))
 
 
 def month_number(day: date) -> int:

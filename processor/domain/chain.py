@@ -1,5 +1,6 @@
 """A retail chain: the tenant, its window of accepted times, its rules and its API keys."""
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from processor.domain.program import Program, program_in_force
@@ -26,9 +27,17 @@ class Chain(NamedTuple):
         )
 
 
+class Role(StrEnum):
+    """What the bearer of an API key may do: an operator may adjust points too."""
+
+    TILL = "till"
+    OPERATOR = "operator"
+
+
 class ApiKey(NamedTuple):
     """A key in force; of its secret only the 32 bytes of its SHA-256 are known."""
 
     key_id: str
     chain_id: int
     secret_sha256: bytes
+    role: Role = Role.TILL

@@ -59,10 +59,10 @@ class Command(NamedTuple):
 
     `occurred_at_us` is the till's time in microseconds since the Unix epoch. A phone number is a card whose
     text is the number in E.164. What follows `redeem_points` has meaning for some kinds only:
-    `offline`, `reward_ids` and `quote_token` for sales, `original_key` for what refers to an earlier operation
-    (CAPTURE, VOID: the hold; REVERSE, RETURN: what is undone), `returned` for RETURN, `points` for HOLD,
-    CAPTURE (0: all of it) and ADJUST (signed), `hold_seconds` for HOLD (0: as the program says) and `reason`
-    for ADJUST.
+    `offline`, `reward_ids` and `quote_token` for sales, `original_key` for what refers to an earlier
+    operation (CAPTURE, VOID: the hold; REVERSE, RETURN: what is undone), `returned` for RETURN, `points` for
+    HOLD, CAPTURE (0: all of it) and ADJUST (signed), `hold_seconds` for HOLD (0: as the program says) and
+    `reason` for ADJUST.
     """
 
     kind: Kind
@@ -85,6 +85,16 @@ class Command(NamedTuple):
 
 
 NO_RECEIPT: Final = Receipt("", 0, ())
+
+
+def due_command(member_id: int) -> Command:
+    """The service's own request to do what is due of a member; it has no key and no row of its own."""
+    return Command(Kind.ACTIVATE, "", member_id, "", 0, "", "", NO_RECEIPT, 0)
+
+
+def is_due_command(command: Command) -> bool:
+    """Whether it is one of those."""
+    return command.kind is Kind.ACTIVATE
 
 
 def lines_text(lines: tuple[LineItem, ...]) -> str:

@@ -1,52 +1,94 @@
-"""The seam of all rules: state, command and program in, decision out."""
+"""The seam of all rules: account, command, program and situation in, decision out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from processor.domain.account import Account
-from processor.domain.command import Command, Kind
+from processor.domain.adjustment import decide_adjustment
+from processor.domain.command import SALE_KINDS, Command, Kind
+from processor.domain.decision import Decision, Refusal
+from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program
+from processor.domain.receipt import decide_sale
+from processor.domain.reversal import decide_return, decide_reversal
+from processor.domain.situation import NOTHING_KNOWN, Situation
 
-_NO_DETAILS: Final[Mapping[str, int]] = MappingProxyType({})
+_Decide = Callable[[Account, Command, Program, Situation], Decision]
+_BY_KIND: Final[Mapping[Kind, _Decide]] = MappingProxyType(
+    {
+        Kind.ACCRUE: decide_sale,
+        Kind.REDEEM: decide_sale,
+        Kind.CHECKOUT: decide_sale,
+        Kind.HOLD: decide_hold,
+        Kind.CAPTURE: decide_capture,
+        Kind.VOID: decide_void,
+        Kind.REVERSE: decide_reversal,
+        Kind.RETURN: decide_return,
+        Kind.ADJUST: decide_adjustment,
+    }
+)
 
 
-class Decision(NamedTuple):
-    """What a command does to an account: points only if it is `APPLIED`, else the refusal's `details`."""
+def decide(
+    account: Account, command: Command, program: Program, situation: Situation = NOTHING_KNOWN
+) -> Decision:
+    """Decide one command on an account on which nothing is due any more."""
+    try:
+        if _is_plain(account, command, program):
+            decision = _decide_plain_sale(account, command, program)
+        else:
+            decision = _BY_KIND[command.kind](account, command, program, situation)
+        _refuse_out_of_range(account, decision)
+    except Refusal as refusal:
+        return refusal.decision
+    return decision
 
-    outcome: Outcome
-    earned_points: int = 0
-    redeemed_points: int = 0
-    redeemed_minor: int = 0
-    details: Mapping[str, int] = _NO_DETAILS
+
+def _refuse_out_of_range(account: Account, decision: Decision) -> None:
+    balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
+    if not -BALANCE_POINTS_MAX <= balance_points <= BALANCE_POINTS_MAX:
+        raise Refusal(Outcome.BALANCE_OUT_OF_RANGE, balance_points=account.balance_points)
 
 
-def decide(state: Account, command: Command, program: Program) -> Decision:
-    """Decide one command. Refusals in order of precedence: minimum, limit, balance, range."""
-    refusal = _refuse_redemption(state, command, program) if command.redeem_points else None
-    if refusal:
-        return refusal
-    redeemed_minor = redemption_value_minor(program, command.redeem_points)
+def _is_plain(account: Account, command: Command, program: Program) -> bool:
+    """Whether there is one rate and one redemption and nothing else to look at: the quick way."""
+    return not (
+        account.state
+        or program.steps
+        or command.offline
+        or command.reward_ids
+        or command.quote_token
+        or command.kind not in SALE_KINDS
+    )
+
+
+def _decide_plain_sale(account: Account, command: Command, program: Program) -> Decision:
+    """The same as `decide_sale` for such a call; a test holds that."""
+    wanted = command.redeem_points
+    if wanted:
+        _refuse_redemption(account, command, program)
+    redeemed_minor = redemption_value_minor(program, wanted)
     earned = 0 if command.kind is Kind.REDEEM else earned_points(program, command.receipt, redeemed_minor)
-    if state.balance_points - command.redeem_points + earned > BALANCE_POINTS_MAX:
-        return Decision(Outcome.BALANCE_OUT_OF_RANGE, details={"balance_points": state.balance_points})
-    return Decision(Outcome.APPLIED, earned, command.redeem_points, redeemed_minor)
+    return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor)
 
 
-def _refuse_redemption(state: Account, command: Command, program: Program) -> Decision | None:
+def _refuse_redemption(account: Account, command: Command, program: Program) -> None:
     wanted = command.redeem_points
     if wanted < program.minimum_points:
-        return _refusal(Outcome.REDEMPTION_BELOW_MINIMUM, wanted, "minimum_points", program.minimum_points)
+        raise Refusal(
+            Outcome.REDEMPTION_BELOW_MINIMUM, minimum_points=program.minimum_points, redeem_points=wanted
+        )
     limit_points = redemption_limit_points(program, command.receipt.total_minor)
     if wanted > limit_points:
-        return _refusal(Outcome.REDEMPTION_ABOVE_LIMIT, wanted, "limit_points", limit_points)
-    if wanted > state.balance_points:
-        return _refusal(Outcome.INSUFFICIENT_POINTS, wanted, "balance_points", state.balance_points)
-    return None
-
-
-def _refusal(outcome: Outcome, wanted: int, bound_name: str, bound: int) -> Decision:
-    return Decision(outcome, details={bound_name: bound, "redeem_points": wanted})
+        raise Refusal(Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=wanted)
+    if wanted > account.balance_points:
+        raise Refusal(
+            Outcome.INSUFFICIENT_POINTS,
+            available_points=account.balance_points,
+            balance_points=account.balance_points,
+            redeem_points=wanted,
+        )

@@ -41,11 +41,12 @@ _EMPTY_CHECK: Final = crc32(b"")
 def fingerprint(command: Command) -> bytes:
     """Return a 16-byte BLAKE2b digest of the payload, then a CRC-32 of each of its fields.
 
-    That is 52 bytes, and 4 more for each of `MORE_FIELDS` up to the last one that is set. Equality is decided
-    by the digest; the checks only name the fields that differ. The idempotency key is not part of the payload.
+    That is 52 bytes, and 4 more for each of `MORE_FIELDS` up to the last one that is set. Equality is
+    decided by the digest; the checks only name the fields that differ. The idempotency key is not part of
+    the payload.
     """
     receipt = command.receipt
-    values = (
+    values: tuple[bytes, ...] = (
         b"%d" % command.kind,
         (command.card or str(command.member_id)).encode() + (b"c" if command.card else b"m"),
         b"%d" % command.occurred_at_us,
@@ -68,15 +69,17 @@ def fingerprint(command: Command) -> bytes:
 
 def _more_values(more: tuple[object, ...]) -> tuple[bytes, ...]:
     """The fields up to the last that is set; one that is not set is empty."""
-    last = max(at for at, (value, default) in enumerate(zip(more, _DEFAULTS, strict=True)) if value != default)
-    pairs = list(zip(more, _DEFAULTS, strict=True))[: last + 1]
-    return tuple(b"" if value == default else _text(value).encode() for value, default in pairs)
+    pairs = list(zip(more, _DEFAULTS, strict=True))
+    last = max(at for at, (value, default) in enumerate(pairs) if value != default)
+    return tuple(b"" if value == default else _text(value).encode() for value, default in pairs[: last + 1])
 
 
 def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return "\n".join("\t".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value)
-    return str(value)
+    return "\n".join(map(_part_text, value)) if isinstance(value, tuple) else str(value)
+
+
+def _part_text(part: object) -> str:
+    return "\t".join(map(str, part)) if isinstance(part, tuple) else str(part)
 
 
 def differing_fields(recorded: bytes, repeated: bytes) -> list[str]:

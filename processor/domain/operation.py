@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from processor.domain.account import Account
 from processor.domain.command import Command, Kind, lines_text
 from processor.domain.decision import Decision
-from processor.domain.effects import apply_effects, decode_effects, encode_effects
+from processor.domain.effects import NO_EFFECTS, Effects, apply_effects, decode_effects, encode_effects
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state, encode_state
 
@@ -164,31 +164,36 @@ def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
 
 def account_after(account: Account, operation: Operation) -> Account:
     """The member's account once `operation` is recorded: all of it follows from the row."""
-    state = account.state
-    if operation.effects:
-        state = encode_state(apply_effects(decode_state(state), decode_effects(operation.effects)))
+    effects = decode_effects(operation.effects) if operation.effects else NO_EFFECTS
     return Account(
         operation.member_id,
         operation.balance_points,
         operation.member_sequence,
         operation.entry_hash,
-        state,
+        state_after(account.state, effects),
         account.segments,
         account.status,
     )
 
 
+def state_after(state: bytes, effects: Effects) -> bytes:
+    """A serialised state with the effects of one more operation."""
+    if effects is NO_EFFECTS or effects == NO_EFFECTS:
+        return state
+    return encode_state(apply_effects(decode_state(state), effects))
+
+
 _NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
-_REST: Final = slice(Operation._fields.index("discount_minor"), Operation._fields.index("fingerprint"))
+_REST_NUMBERS: Final = struct.Struct("<qI")
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
     """BLAKE2b-256 over the hash of the member's row before and every other column of this one.
 
     The numbers are packed little-endian in column order, then come the lengths of fingerprint and response,
-    both of these, and the texts in column order, each ended by a zero byte (identifiers are printable). If any of
-    the columns from `discount_minor` to `effects` holds something, these follow: the discount in 8 bytes, the
-    length of the effects in 4, the effects, and the texts.
+    both of these, and the texts in column order, each ended by a zero byte (identifiers are printable). If
+    any of the columns from `discount_minor` to `effects` holds something, these follow: the discount in 8
+    bytes, the length of the effects in 4, the effects, and the texts.
     """
     numbers = _NUMBERS.pack(
         operation.chain_id,
@@ -214,9 +219,14 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
 
 
 def _rest(operation: Operation) -> bytes:
-    rest = operation[_REST]
-    if not any(rest):
+    if not (
+        operation.effects
+        or operation.receipt_lines
+        or operation.original_key
+        or operation.reason
+        or operation.discount_minor
+    ):
         return b""
-    discount_minor, original_key, reason, receipt_lines, effects = rest
-    texts = f"{original_key}\0{reason}\0{receipt_lines}\0".encode()
-    return b"".join((discount_minor.to_bytes(8, "little"), len(effects).to_bytes(4, "little"), effects, texts))
+    texts = f"{operation.original_key}\0{operation.reason}\0{operation.receipt_lines}\0"
+    effects = operation.effects
+    return _REST_NUMBERS.pack(operation.discount_minor, len(effects)) + effects + texts.encode()

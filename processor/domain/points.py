@@ -38,6 +38,8 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     """
     if total == 0:
         return [0] * len(weights)
+    if len(weights) == 1:
+        return [total]
     whole = sum(weights)
     parts = [total * weight // whole for weight in weights]
     by_remainder = sorted(
@@ -55,5 +57,9 @@ def redemption_value_minor(program: Program, points: int) -> int:
 
 def redemption_limit_points(program: Program, total_minor: int) -> int:
     """The most points that a receipt of `total_minor` takes."""
-    limit_minor = total_minor * program.maximum_share_percent // 100
+    return points_worth_at_most(program, total_minor * program.maximum_share_percent // 100)
+
+
+def points_worth_at_most(program: Program, limit_minor: int) -> int:
+    """The most points that pay no more than `limit_minor`."""
     return ((limit_minor + 1) * program.value_points - 1) // program.value_minor

@@ -55,7 +55,7 @@ class SegmentRate(NamedTuple):
 
 
 class Multipliers(NamedTuple):
-    """What goods count for, in per cent: that of the SKU, else of the brand, else of the category, else 100."""
+    """What goods count for, in per cent: by SKU, else by brand, else by category, else 100."""
 
     by_sku: dict[str, int]
     by_brand: dict[str, int]
@@ -67,7 +67,7 @@ class Multipliers(NamedTuple):
 
 
 class EarningRules(NamedTuple):
-    """What goes beyond one rate for everything. `bands` ascend; of `segments` the first that applies counts."""
+    """What goes beyond one rate for all. `bands` ascend; of `segments` the first that applies counts."""
 
     cashback: bool = False
     bands: tuple[Band, ...] = ()
@@ -241,7 +241,7 @@ class ShortfallPolicy(StrEnum):
 
 
 class ReturnRules(NamedTuple):
-    """Redeemed points that come back into an expired lot live for `grace_days`; without that they are lost."""
+    """Points that come back into an expired lot live for `grace_days`; if None, they are lost."""
 
     shortfall: ShortfallPolicy = ShortfallPolicy.STOP_AT_ZERO
     grace_days: int | None = None

@@ -2,17 +2,11 @@
 
 from typing import NamedTuple
 
-
-class TierStanding(NamedTuple):
-    """The tier's name and level (0 and "" below the first), and the next one, if any.
-
-    `missing` is what is still to be earned (points) or spent (minor units) for the next.
-    """
-
-    name: str
-    level: int
-    next_name: str
-    missing: int
+from processor.domain.account import Account
+from processor.domain.calendar import month_of
+from processor.domain.program import Program
+from processor.domain.state import MemberState, decode_state
+from processor.domain.tiers import TierStanding, tier_standing
 
 
 class Standing(NamedTuple):
@@ -22,3 +16,19 @@ class Standing(NamedTuple):
     held_points: int = 0
     pending_points: int = 0
     tier: TierStanding | None = None
+
+
+def standing_after(account: Account, program: Program, now_us: int) -> Standing:
+    """The parts of the balance and the tier, as of `now_us`."""
+    if not (account.state or program.tiers):
+        return Standing(account.balance_points)
+    return standing_in(decode_state(account.state), account.balance_points, program, now_us)
+
+
+def standing_in(state: MemberState, balance_points: int, program: Program, now_us: int) -> Standing:
+    """The same, of a state that is at hand."""
+    tier = None
+    if program.tiers:
+        tier = tier_standing(program.tiers, state.qualification, month_of(now_us, program.timezone))
+    held_points, pending_points = state.held_points, state.pending_points
+    return Standing(balance_points - held_points - pending_points, held_points, pending_points, tier)

@@ -2,12 +2,13 @@
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple
 
 
 class Lot(NamedTuple):
-    """Points that can be spent until a time; 0 stands for undated points, which expire as a whole or never."""
+    """Points that can be spent until a time; 0 stands for undated ones, which expire together or never."""
 
     expires_at_us: int
     points: int
@@ -45,8 +46,8 @@ class Month(NamedTuple):
 class Qualification(NamedTuple):
     """What decides a member's tier: the level kept from earlier periods, and what has been counted since.
 
-    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of the
-    past than the program needs.
+    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of
+    the past than the program needs.
     """
 
     base_level: int = 0
@@ -108,6 +109,8 @@ class MemberState(NamedTuple):
 
 
 EMPTY_STATE: Final = MemberState()
+# A state is asked for several times while an operation is decided.
+_CACHED: Final = 1_024
 _QUALIFICATION_FIELDS: Final = 4
 _TALLY_FIELDS: Final = len(Tally._fields)
 
@@ -139,6 +142,7 @@ def _hold_numbers(hold: Hold) -> Iterator[int]:
     yield from chain.from_iterable(hold.slices)
 
 
+@lru_cache(_CACHED)
 def decode_state(data: bytes) -> MemberState:
     """Inverse of `encode_state`. Raises struct.error or StopIteration if it is no such thing."""
     if not data:

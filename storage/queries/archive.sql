@@ -42,6 +42,11 @@ SELECT
     store_id,
     terminal_id,
     receipt_id,
+    discount_minor,
+    original_key,
+    reason,
+    receipt_lines,
+    effects,
     fingerprint,
     response,
     entry_hash

@@ -14,7 +14,8 @@ ORDER BY chain.name;
 SELECT
     api_key.key_id,
     api_key.chain_id,
-    api_key.secret_sha256
+    api_key.secret_sha256,
+    api_key.role
 FROM api_key
 WHERE api_key.revoked_at IS NULL;
 
@@ -47,8 +48,8 @@ VALUES ($1, $2, $3)
 RETURNING chain_id;
 
 -- name: create_key
-INSERT INTO api_key (key_id, chain_id, label, secret_sha256)
-VALUES ($1, $2, $3, $4);
+INSERT INTO api_key (key_id, chain_id, label, secret_sha256, role)
+VALUES ($1, $2, $3, $4, $5);
 
 -- name: revoke_key
 -- A key that is revoked already keeps the time of it.
@@ -61,6 +62,7 @@ RETURNING api_key.key_id;
 SELECT
     api_key.key_id,
     api_key.label,
+    api_key.role,
     api_key.created_at,
     api_key.revoked_at
 FROM api_key

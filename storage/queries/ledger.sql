@@ -18,7 +18,10 @@ SELECT
     account.member_id,
     account.balance_points,
     account.member_sequence,
-    account.entry_hash
+    account.entry_hash,
+    account.state,
+    account.segments,
+    account.status
 FROM unnest($2::bigint[]) AS wanted (member_id)
 CROSS JOIN LATERAL (
     SELECT * FROM account AS a
@@ -38,7 +41,8 @@ FOR NO KEY UPDATE OF account;
 -- name: find_cards
 SELECT
     card.card,
-    card.member_id
+    card.member_id,
+    card.status
 FROM unnest($2::text[]) AS wanted (card)
 INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
 
@@ -59,6 +63,109 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS operation;
 
+-- name: find_originals
+-- Operations by their keys, however old they are.
+SELECT
+    operation.idempotency_key,
+    operation.member_id,
+    operation.kind,
+    operation.outcome,
+    operation.occurred_at,
+    operation.earned_points,
+    operation.redeemed_points,
+    operation.total_minor,
+    operation.redeemed_minor,
+    operation.discount_minor,
+    operation.receipt_lines,
+    operation.effects
+FROM unnest($2::text[]) AS wanted (idempotency_key)
+CROSS JOIN LATERAL (
+    SELECT * FROM operation AS o
+    WHERE o.chain_id = $1 AND o.idempotency_key = wanted.idempotency_key
+    OFFSET 0
+) AS operation;
+
+-- name: find_followers
+-- What was done to those operations since, of the kinds of $3, in its order.
+SELECT
+    operation.original_key,
+    operation.member_id,
+    operation.kind,
+    operation.effects
+FROM unnest($2::text[]) AS wanted (original_key)
+CROSS JOIN LATERAL (
+    SELECT * FROM operation AS o
+    WHERE o.chain_id = $1 AND o.original_key = wanted.original_key AND o.original_key <> ''
+    OFFSET 0
+) AS operation
+WHERE operation.outcome = 0 AND operation.kind = ANY($3::smallint[])
+ORDER BY operation.member_sequence;
+
+-- name: lock_tallies
+-- Locks the rows in the one order in which every process locks them, and makes those that are missing. A row
+-- that is there is written as it is: only so is it returned as it is once the lock is had.
+INSERT INTO tally (chain_id, subject)
+SELECT
+    $1 AS chain_id,
+    wanted.subject
+FROM unnest($2::text[]) AS wanted (subject)
+ORDER BY wanted.subject
+ON CONFLICT (chain_id, subject) DO UPDATE SET hour = tally.hour
+RETURNING
+    subject,
+    hour,
+    hour_operations,
+    hour_earned_points,
+    hour_redeemed_points,
+    day,
+    day_operations,
+    day_earned_points,
+    day_redeemed_points;
+
+-- name: update_tallies
+UPDATE tally
+SET
+    hour = changed.hour,
+    hour_operations = changed.hour_operations,
+    hour_earned_points = changed.hour_earned_points,
+    hour_redeemed_points = changed.hour_redeemed_points,
+    day = changed.day,
+    day_operations = changed.day_operations,
+    day_earned_points = changed.day_earned_points,
+    day_redeemed_points = changed.day_redeemed_points
+FROM unnest(
+    $2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[],
+    $10::bigint[]
+) AS changed (
+    subject,
+    hour,
+    hour_operations,
+    hour_earned_points,
+    hour_redeemed_points,
+    day,
+    day_operations,
+    day_earned_points,
+    day_redeemed_points
+)
+WHERE tally.chain_id = $1 AND tally.subject = changed.subject;
+
+-- name: enrol
+SELECT
+    card,
+    member_id
+FROM enrol_members($1, $2);
+
+-- name: note_due
+-- A row that is there already counts the note, lest it be taken for done by who has read it before.
+INSERT INTO due (chain_id, due_at, member_id)
+SELECT
+    $1 AS chain_id,
+    noted.due_at,
+    noted.member_id
+FROM unnest($2::timestamptz[], $3::bigint[]) AS noted (due_at, member_id)
+ORDER BY noted.due_at, noted.member_id
+ON CONFLICT (chain_id, due_at, member_id) DO UPDATE SET times_noted = due.times_noted + 1;
+
 -- name: update_accounts
 -- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The
 -- arrays are sorted by member, so that every process locks in the same order.
@@ -66,9 +173,10 @@ UPDATE account
 SET
     balance_points = changed.balance_points,
     member_sequence = changed.member_sequence,
-    entry_hash = changed.entry_hash
-FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[]) AS changed (
-    member_id, balance_points, member_sequence, entry_hash, expected_sequence
+    entry_hash = changed.entry_hash,
+    state = changed.state
+FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) AS changed (
+    member_id, balance_points, member_sequence, entry_hash, state, expected_sequence
 )
 WHERE
     account.chain_id = $1

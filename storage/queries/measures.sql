@@ -13,6 +13,9 @@ SELECT
     dead_rows
 FROM table_sizes();
 
+-- name: due_lag_seconds
+SELECT due_lag_seconds();
+
 -- name: standbys
 SELECT
     name,

@@ -30,5 +30,9 @@ SELECT
     set_config('lock_timeout', $1, TRUE),
     set_config('search_path', quote_ident(current_schema()) || ', pg_temp', TRUE);
 
+-- name: partitions
+SELECT part.name FROM ledger_partition AS part
+ORDER BY part.range_from;
+
 -- name: record
 INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3);

@@ -18,7 +18,11 @@ WITH needed (object, privilege, is_held) AS (
         ('chain_home', 'SELECT'),
         ('chain_home', 'INSERT'),
         ('chain_home', 'UPDATE'),
-        ('operation', 'SELECT')
+        ('due', 'INSERT'),
+        ('due', 'UPDATE'),
+        ('operation', 'SELECT'),
+        ('tally', 'INSERT'),
+        ('tally', 'UPDATE')
     ) AS relation (name, privilege)
     UNION ALL
     SELECT
@@ -36,7 +40,8 @@ WITH needed (object, privilege, is_held) AS (
         VALUES
         ('enter_home(integer, text)'),
         ('enter_alone(integer, text)'),
-        ('ensure_partition(timestamptz)')
+        ('ensure_partition(timestamptz)'),
+        ('enrol_members(integer, text[])')
     ) AS function (signature)
 )
 

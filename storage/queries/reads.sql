@@ -3,7 +3,10 @@ SELECT
     member_id,
     balance_points,
     member_sequence,
-    entry_hash
+    entry_hash,
+    state,
+    segments,
+    status
 FROM read_account($1, $2, $3);
 
 -- name: recorded

@@ -23,6 +23,9 @@ SELECT
     account.balance_points AS account_balance_points,
     account.member_sequence AS account_member_sequence,
     account.entry_hash AS account_entry_hash,
+    account.state AS account_state,
+    account.segments AS account_segments,
+    account.status AS account_status,
     operation.chain_id,
     operation.idempotency_key,
     operation.occurred_at,
@@ -40,6 +43,11 @@ SELECT
     operation.store_id,
     operation.terminal_id,
     operation.receipt_id,
+    operation.discount_minor,
+    operation.original_key,
+    operation.reason,
+    operation.receipt_lines,
+    operation.effects,
     operation.fingerprint,
     operation.response,
     operation.entry_hash
@@ -58,6 +66,25 @@ LEFT JOIN account ON operation.chain_id = account.chain_id AND operation.member_
 WHERE account.member_id IS NULL AND ($1::integer IS NULL OR operation.chain_id = $1)
 GROUP BY operation.chain_id, operation.member_id
 ORDER BY operation.chain_id, operation.member_id;
+
+-- name: earliest_dues
+-- Every account with a state, and the earliest time that is noted for it; null if there is none.
+SELECT
+    account.chain_id,
+    account.member_id,
+    account.state,
+    noted.due_at
+FROM account
+LEFT JOIN (
+    SELECT
+        due.chain_id,
+        due.member_id,
+        min(due.due_at) AS due_at
+    FROM due
+    GROUP BY due.chain_id, due.member_id
+) AS noted ON account.chain_id = noted.chain_id AND account.member_id = noted.member_id
+WHERE account.state <> '' AND ($1::integer IS NULL OR account.chain_id = $1)
+ORDER BY account.chain_id, account.member_id;
 
 -- name: repeated_keys
 -- A key is free again once its operation lies before the window, reckoned from the later one.

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from processor.domain.program import Rounding, RoundingScope
-from processor.domain.program_document import DEFAULT_PROGRAM, program_from_document
-from processor.program_file import ProgramFileError, format_program, parse_program
+from processor.domain.program import Program, Rounding, RoundingScope
+from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
+from processor.program_file import ProgramFileError, format_program, parse_program, program_schema
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = DOCS / "program.yaml"
+RICH = DOCS / "program-rich.yaml"
 GOOD = """\
 earning:
   points_per_step: 1
@@ -46,9 +49,16 @@ def test_json_is_taken_in_any_indentation(indent: int | str | None) -> None:
     assert parse_program(json.dumps(DEFAULT_PROGRAM, indent=indent)).document == DEFAULT_PROGRAM
 
 
-def test_a_document_becomes_the_rules() -> None:
+def test_the_rich_example_has_every_section_and_is_read_again() -> None:
+    document = parse_program(RICH.read_text()).document
+    assert set(document) == set(ProgramDocument.__annotations__)
+    assert parse_program(format_program(document, 1_800_000_000_000_000)).document == document
+    jsonschema.validate(document, program_schema())
+
+
+def test_a_plain_document_becomes_the_rules() -> None:
     program = program_from_document(3, 7, parse_program(GOOD).document)
-    assert program == (3, 7, 1, 10_000, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 1, 50)
+    assert program == Program(3, 7, 1, 10_000, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 1, 50)
 
 
 def test_without_redemption_points_pay_nothing() -> None:
@@ -133,9 +143,40 @@ def test_what_is_no_document_is_told_where(text: str, problem: str) -> None:
 
 
 def test_sections_of_another_shape_are_told() -> None:
+    known = "timezone, earning, redemption, rewards, discount, tiers, lots, limits, holds, returns, offline"
     assert problems("redemption:\nearning: [1]\nfoo: 1\n? [1]\n: 2\n") == [
         '1:12: redemption: must be a mapping of value_points, value_minor, ..., not ""',
         "2:10: earning: must be a mapping of points_per_step, step_minor, ..., not a list",
-        "3:1: foo: is unknown: known here are earning, redemption, effective_from",
+        f"3:1: foo: is unknown: known here are {known}, members, effective_from",
         "4:3: : a key must be a word",
     ]
+
+
+WRONG_REWARDS = """\
+rewards:
+  - {id: 7, points: 0, product_sku: 4006381333931, segment: x}
+  - {points: 1, segments: [a, 'b,']}
+  - []
+"""
+
+
+def test_problems_within_lists_are_told_with_their_path() -> None:
+    name = "a name of 1 to 64 letters, digits, dots, hyphens and underscores"
+    assert problems(GOOD + WRONG_REWARDS) == [
+        "12:21: rewards[0].points: must be a whole number from 1 to 1,000,000,000,000, not 0",
+        "12:52: rewards[0].segment: is unknown: did you mean segments?",
+        "13:5: rewards[1].id: is missing: must be a text of 1 to 64 printable characters",
+        f'13:31: rewards[1].segments[1]: must be {name}, not "b,"',
+        "14:5: rewards[2]: must be a mapping of id, points, ..., not a list",
+    ]
+
+
+def test_an_unquoted_number_is_a_text_where_a_text_is_wanted() -> None:
+    parsed = parse_program(f"{GOOD}rewards: [{{id: 7, points: 1, product_sku: 4006381333931}}]\n")
+    assert parsed.document["rewards"] == [{"id": "7", "points": 1, "product_sku": "4006381333931"}]
+
+
+@pytest.mark.parametrize("written", ["yes", "'true'", "1", "True", ""])
+def test_only_true_and_false_are_truth_values(written: str) -> None:
+    [problem] = problems(f"{GOOD}members: {{enrol_on_first_use: {written}}}\n")
+    assert "members.enrol_on_first_use: must be true or false, not " in problem

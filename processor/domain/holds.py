@@ -1,0 +1,132 @@
+"""Points set apart for an order: HOLD, and then either CAPTURE or VOID, or they come back by themselves."""
+
+from hashlib import blake2b
+from typing import Final
+
+from processor.domain.account import Account
+from processor.domain.command import Command, Kind
+from processor.domain.decision import AppliedRule, Decision, Refusal
+from processor.domain.effects import Effects, LotChange
+from processor.domain.lots import draw, drawn_slices, give_back
+from processor.domain.maturity import release, undated_expiry_us
+from processor.domain.outcomes import Outcome
+from processor.domain.points import redemption_value_minor
+from processor.domain.program import Program
+from processor.domain.rules.payment import insufficient
+from processor.domain.situation import Situation
+from processor.domain.state import Hold, Lot, MemberState, decode_state
+
+_US: Final = 1_000_000
+
+
+def hold_id_of(idempotency_key: str) -> int:
+    """A hold as the state names it: a hash of the key of its HOLD."""
+    return int.from_bytes(blake2b(idempotency_key.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def decide_hold(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
+    """Raises Refusal: minimum, balance, too many open holds."""
+    state = decode_state(account.state)
+    _refuse_hold(account, state, command, program)
+    seconds = command.hold_seconds or program.holds.default_seconds
+    expires_at_us = situation.now_us + min(seconds, program.holds.maximum_seconds) * _US
+    drawn = draw(state, account.balance_points, command.points)
+    hold = Hold(hold_id_of(command.idempotency_key), expires_at_us, drawn_slices(drawn, command.points))
+    return Decision(
+        Outcome.APPLIED,
+        redeemed_minor=redemption_value_minor(program, command.points),
+        effects=Effects(lots=drawn, opened_holds=(hold,)),
+        applied_rules=(AppliedRule("holds"),),
+        hold_expires_at_us=expires_at_us,
+    )
+
+
+def _refuse_hold(account: Account, state: MemberState, command: Command, program: Program) -> None:
+    if command.points < program.minimum_points:
+        raise Refusal(
+            Outcome.REDEMPTION_BELOW_MINIMUM,
+            minimum_points=program.minimum_points,
+            redeem_points=command.points,
+        )
+    available_points = state.available_points(account.balance_points)
+    if command.points > available_points:
+        raise insufficient(account.balance_points, available_points, command.points)
+    if len(state.holds) >= program.holds.open_max:
+        raise Refusal(Outcome.TOO_MANY_HOLDS, open_max=program.holds.open_max)
+
+
+def decide_capture(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
+    """Spend a hold's points, all or part of them; the rest comes back. Raises Refusal."""
+    state = decode_state(account.state)
+    hold = _open_hold(state, command, situation)
+    points = command.points or hold.points
+    if points > hold.points:
+        raise Refusal(Outcome.CAPTURE_ABOVE_HOLD, held_points=hold.points, points=points)
+    value_minor = redemption_value_minor(program, points)
+    return Decision(
+        Outcome.APPLIED,
+        redeemed_points=points,
+        redeemed_minor=value_minor,
+        total_minor=value_minor,
+        effects=_capture(account, state, hold, points, program, situation),
+        applied_rules=(AppliedRule("redemption", -points, value_minor),),
+    )
+
+
+def _capture(
+    account: Account, state: MemberState, hold: Hold, points: int, program: Program, situation: Situation
+) -> Effects:
+    """As the ledger tells it: all slices come back, and what is captured is drawn from them."""
+    taken = _first_of(hold.slices, points)
+    spent = tuple([LotChange(0, expires_at_us, -part) for expires_at_us, part in taken])
+    back = tuple([LotChange(0, expires_at_us, part) for expires_at_us, part in taken])
+    rest = _without(hold.slices, taken)
+    undated_us = undated_expiry_us(state, program, situation.now_us) if rest else None
+    return Effects(
+        lots=back + give_back(state, account.balance_points, rest) + spent,
+        closed_holds=(hold.hold_id,),
+        undated_expires_at_us=undated_us,
+    )
+
+
+def decide_void(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
+    """Give a hold's points back. Raises Refusal."""
+    state = decode_state(account.state)
+    hold = _open_hold(state, command, situation)
+    return Decision(
+        Outcome.APPLIED,
+        effects=release(state, account.balance_points, hold, program, situation.now_us),
+        applied_rules=(AppliedRule("holds"),),
+    )
+
+
+def _open_hold(state: MemberState, command: Command, situation: Situation) -> Hold:
+    """The hold that a command names. Raises Refusal with what has become of it."""
+    original = situation.original
+    if original is None or original.kind is not Kind.HOLD or original.outcome is not Outcome.APPLIED:
+        raise Refusal(Outcome.ORIGINAL_NOT_FOUND, original_key=command.original_key)
+    hold_id = hold_id_of(command.original_key)
+    for hold in state.holds:
+        if hold.hold_id == hold_id:
+            return hold
+    kinds = {follower.kind for follower in original.followers}
+    if Kind.CAPTURE in kinds:
+        raise Refusal(Outcome.HOLD_CAPTURED, original_key=command.original_key)
+    outcome = Outcome.HOLD_VOID if Kind.VOID in kinds else Outcome.HOLD_EXPIRED
+    raise Refusal(outcome, original_key=command.original_key)
+
+
+def _first_of(slices: tuple[Lot, ...], points: int) -> list[Lot]:
+    taken: list[Lot] = []
+    for expires_at_us, available in slices:
+        part = min(available, points)
+        points -= part
+        if part:
+            taken.append(Lot(expires_at_us, part))
+    return taken
+
+
+def _without(slices: tuple[Lot, ...], taken: list[Lot]) -> list[Lot]:
+    by_slice = dict(taken)
+    rest = [Lot(at_us, points - by_slice.get(at_us, 0)) for at_us, points in slices]
+    return [piece for piece in rest if piece.points]

@@ -1,0 +1,100 @@
+"""What time does to a member's points: holds run out, pending points become active, lots expire."""
+
+from typing import NamedTuple
+
+from processor.domain.account import Account
+from processor.domain.command import Kind
+from processor.domain.dating import sliding_expiry_us
+from processor.domain.effects import NO_EFFECTS, Effects, LotChange, apply_effects
+from processor.domain.lots import give_back
+from processor.domain.program import Program
+from processor.domain.state import Hold, Lot, MemberState, PendingLot, decode_state, encode_state
+
+
+class Matured(NamedTuple):
+    """One entry of the ledger that is due. `expired_points` leave the balance."""
+
+    kind: Kind
+    expired_points: int
+    effects: Effects
+
+
+def next_due_us(state: MemberState) -> int | None:
+    """When something of a member's state is due next, in microseconds; None if never."""
+    times_us = [hold.expires_at_us for hold in state.holds]
+    if state.pending:
+        times_us.append(state.pending[0].active_at_us)
+    if state.lots:
+        times_us.append(state.lots[0].expires_at_us)
+    if state.undated_expires_at_us:
+        times_us.append(state.undated_expires_at_us)
+    return min(times_us, default=None)
+
+
+def next_matured(account: Account, program: Program, now_us: int) -> Matured | None:
+    """The next entry that is due: a hold that ran out, then all activations, then all expiries."""
+    if not account.state:
+        return None
+    state = decode_state(account.state)
+    due_us = next_due_us(state)
+    if due_us is None or due_us > now_us:
+        return None
+    for hold in state.holds:
+        if hold.expires_at_us <= now_us:
+            return Matured(Kind.RELEASE, 0, release(state, account.balance_points, hold, program, now_us))
+    pending = [lot for lot in state.pending if lot.active_at_us <= now_us]
+    if pending:
+        return Matured(Kind.ACTIVATE, 0, _activate(state, account.balance_points, pending, program, now_us))
+    return _expire(state, account.balance_points, now_us)
+
+
+def matured(account: Account, program: Program, now_us: int) -> Account:
+    """The account with all that is due at `now_us` done; its sequence and hash are not touched."""
+    while due := next_matured(account, program, now_us):
+        state = apply_effects(decode_state(account.state), due.effects)
+        account = account._replace(
+            balance_points=account.balance_points - due.expired_points, state=encode_state(state)
+        )
+    return account
+
+
+def release(state: MemberState, balance_points: int, hold: Hold, program: Program, now_us: int) -> Effects:
+    """Close a hold and put its points back into the lots they came from."""
+    return Effects(
+        lots=give_back(state, balance_points, hold.slices),
+        closed_holds=(hold.hold_id,),
+        undated_expires_at_us=undated_expiry_us(state, program, now_us),
+    )
+
+
+def undated_expiry_us(state: MemberState, program: Program, now_us: int) -> int | None:
+    """The expiry that undated points get which come back while there are none; None if it stays as it is."""
+    if state.undated_expires_at_us or not (program.lots and program.lots.sliding_days):
+        return None
+    return sliding_expiry_us(program, now_us)
+
+
+def _activate(
+    state: MemberState, balance_points: int, pending: list[PendingLot], program: Program, now_us: int
+) -> Effects:
+    """Pending points pay a debt first; the rest becomes lots."""
+    gone = tuple([LotChange(lot.active_at_us, lot.expires_at_us, -lot.points) for lot in pending])
+    slices = [Lot(lot.expires_at_us, lot.points) for lot in pending]
+    without = apply_effects(state, NO_EFFECTS._replace(lots=gone))
+    balance_without = balance_points - sum(lot.points for lot in pending)
+    added = give_back(without, balance_without, slices)
+    has_undated = any(not lot.expires_at_us for lot in pending)
+    undated_us = undated_expiry_us(state, program, now_us) if has_undated else None
+    return Effects(lots=gone + added, undated_expires_at_us=undated_us)
+
+
+def _expire(state: MemberState, balance_points: int, now_us: int) -> Matured:
+    expired = [lot for lot in state.lots if lot.expires_at_us <= now_us]
+    changes = tuple([LotChange(0, lot.expires_at_us, -lot.points) for lot in expired])
+    points = sum(lot.points for lot in expired)
+    if not 0 < state.undated_expires_at_us <= now_us:
+        return Matured(Kind.EXPIRE, points, Effects(lots=changes))
+    undated = max(state.undated_points(balance_points), 0)
+    if undated and changes:
+        changes += (LotChange(0, 0, -undated),)
+    return Matured(Kind.EXPIRE, points + undated, Effects(lots=changes, undated_expires_at_us=0))

@@ -1,0 +1,53 @@
+"""Points for what is paid with money."""
+
+from processor.domain.command import Kind
+from processor.domain.points import apportion, divide
+from processor.domain.program import Program, Rate, RoundingScope
+from processor.domain.rules.registry import Stage, always, rule
+from processor.domain.sale import PERCENT, Sale
+
+
+@rule(Stage.EARNING, always)
+def earn(sale: Sale) -> None:
+    """Lines count by their weight and the member's tier; rounded once, for the receipt or for each line."""
+    if sale.command.kind is Kind.REDEEM or not sale.earns:
+        return
+    paid = _counted_minor(sale)
+    weights = [weight * sale.tier_percent for weight in sale.weights_percent]
+    counted = [minor * weight for minor, weight in zip(paid, weights, strict=True)]
+    rate = rate_for(sale, sum(paid))
+    if sale.program.rounding_scope is RoundingScope.LINE:
+        sale.earned_by_line = [_points(sale.program, rate, each) for each in counted]
+        sale.earned_points = sum(sale.earned_by_line)
+    else:
+        sale.earned_points = _points(sale.program, rate, sum(counted))
+        sale.earned_by_line = apportion(sale.earned_points, counted)
+    if sale.earned_points:
+        sale.apply("earning", points=sale.earned_points)
+
+
+def rate_for(sale: Sale, paid_minor: int) -> Rate:
+    """That of the member's segment, else that of the receipt's band, else the program's."""
+    rules, program = sale.program.earning, sale.program
+    for segment, rate in rules.segments:
+        if segment in sale.segments:
+            return rate
+    reached = [band for band in rules.bands if band.from_minor <= paid_minor]
+    points_per_step = reached[-1].points_per_step if reached else program.points_per_step
+    return Rate(points_per_step, program.step_minor, rules.cashback)
+
+
+def _counted_minor(sale: Sale) -> list[int]:
+    if not sale.program.earning.on_redeemed_part:
+        return sale.open_minor()
+    return [
+        line.amount_minor - discount for line, discount in zip(sale.lines, sale.discounts_minor, strict=True)
+    ]
+
+
+def _points(program: Program, rate: Rate, counted: int) -> int:
+    """`counted` is in minor units x per cent of weight x per cent of tier."""
+    step = rate.step_minor * PERCENT * PERCENT
+    if rate.proportional:
+        return divide(counted * rate.points_per_step, step, program.rounding)
+    return divide(counted, step, program.rounding) * rate.points_per_step

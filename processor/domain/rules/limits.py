@@ -1,0 +1,106 @@
+"""Velocity limits: how often and how much in an hour or a day, by card, member, terminal and store."""
+
+from hashlib import blake2b
+from typing import Final
+
+from processor.domain.calendar import day_of, hour_of
+from processor.domain.command import Command
+from processor.domain.decision import Decision, Refusal
+from processor.domain.effects import Counted, count_operation
+from processor.domain.outcomes import Outcome
+from processor.domain.program import Limit, LimitPeriod, LimitScope, Program
+from processor.domain.rules.registry import Stage, rule
+from processor.domain.sale import Sale
+from processor.domain.state import Tally
+
+_MEMBER: Final = 0
+_SHARED_SCOPES: Final = frozenset({LimitScope.TERMINAL, LimitScope.STORE})
+
+
+def counts_operations(program: Program) -> bool:
+    """Whether a member's operations are counted."""
+    return bool(program.limits or program.payment.day_points_max)
+
+
+@rule(Stage.LIMITS, counts_operations)
+def keep_limits(sale: Sale) -> None:
+    """Refuse what goes beyond a hard limit, flag what goes beyond a soft one, and count the rest.
+
+    What was done offline is done: it is counted and flagged.
+    """
+    for limit in sale.program.limits:
+        _keep(sale, limit)
+    sale.counted.append(_count(sale, _MEMBER))
+    if sale.command.card and any(limit.scope is LimitScope.CARD for limit in sale.program.limits):
+        sale.counted.append(_count(sale, card_subject(sale.command.card)))
+
+
+def _keep(sale: Sale, limit: Limit) -> None:
+    tally = _tally(sale, limit)
+    if tally is None:
+        return
+    used = tally[2:5] if limit.period is LimitPeriod.HOUR else tally[6:9]
+    for bound, most, count in zip(
+        ("operations", "earned_points", "redeemed_points"), limit[2:5], used, strict=True
+    ):
+        if not most or count <= most:
+            continue
+        if limit.soft or not sale.is_online:
+            sale.flags.append(f"{limit.scope}.{limit.period}.{bound}")
+            continue
+        raise Refusal(
+            Outcome.LIMIT_EXCEEDED,
+            scope=limit.scope,
+            period=limit.period,
+            bound=bound,
+            limit=most,
+            used=count,
+        )
+
+
+def _tally(sale: Sale, limit: Limit) -> Tally | None:
+    """What the subject of a limit has done in its hour and day, this sale included."""
+    match limit.scope:
+        case LimitScope.MEMBER:
+            return count_operation(_of_member(sale, _MEMBER), _count(sale, _MEMBER))
+        case LimitScope.CARD:
+            if not sale.command.card:
+                return None
+            subject = card_subject(sale.command.card)
+            return count_operation(_of_member(sale, subject), _count(sale, subject))
+    name = shared_subject(limit.scope, sale.command)
+    return count_operation(sale.situation.tallies.get(name), _count(sale, _MEMBER)) if name else None
+
+
+def _of_member(sale: Sale, subject: int) -> Tally | None:
+    return next((tally for tally in sale.state.tallies if tally.subject == subject), None)
+
+
+def _count(sale: Sale, subject: int) -> Counted:
+    now_us = sale.situation.now_us
+    day = day_of(now_us, sale.program.timezone)
+    return Counted(subject, hour_of(now_us), day, sale.earned_points, sale.redeemed_points)
+
+
+def card_subject(card: str) -> int:
+    """A card as the tallies name it: never 0, which is the member."""
+    return int.from_bytes(blake2b(card.encode(), digest_size=8).digest(), "little", signed=True) or 1
+
+
+def shared_subject(scope: LimitScope, command: Command) -> str:
+    """The terminal or store of a command, as its tally is named; empty if it names no terminal."""
+    if scope is LimitScope.STORE:
+        return f"store:{command.store_id}"
+    return f"terminal:{command.store_id}/{command.terminal_id}" if command.terminal_id else ""
+
+
+def shared_subjects(program: Program, command: Command) -> list[str]:
+    """The terminal and the store of a command, as far as the program limits them."""
+    scopes = {limit.scope for limit in program.limits} & _SHARED_SCOPES
+    return [subject for scope in scopes if (subject := shared_subject(scope, command))]
+
+
+def count_shared(program: Program, now_us: int, decision: Decision) -> Counted:
+    """What an applied operation adds to the tallies of its terminal and its store."""
+    day = day_of(now_us, program.timezone)
+    return Counted(_MEMBER, hour_of(now_us), day, decision.earned_points, decision.redeemed_points)

@@ -1,0 +1,32 @@
+"""What goods count for when points are earned: more for some, nothing for excluded ones."""
+
+from processor.domain.program import Program
+from processor.domain.rules.registry import Stage, rule
+from processor.domain.sale import PERCENT, Sale, is_among
+
+
+@rule(Stage.WEIGHT, lambda program: program.earning.multipliers is not None)
+def multiply(sale: Sale) -> None:
+    """By SKU, else by brand, else by category."""
+    multipliers = sale.program.earning.multipliers
+    assert multipliers
+    sale.weights_percent = [multipliers.of(line.sku, line.category, line.brand) for line in sale.lines]
+    if any(weight != PERCENT for weight in sale.weights_percent):
+        sale.apply("earning.multipliers")
+
+
+def _excludes(program: Program) -> bool:
+    return program.earning.excluded is not None
+
+
+@rule(Stage.WEIGHT, _excludes)
+def exclude(sale: Sale) -> None:
+    """Whatever else they would count for."""
+    excluded = sale.program.earning.excluded
+    assert excluded
+    before = sale.weights_percent
+    sale.weights_percent = [
+        0 if is_among(excluded, line) else weight for line, weight in zip(sale.lines, before, strict=True)
+    ]
+    if sale.weights_percent != before:
+        sale.apply("earning.excluded")

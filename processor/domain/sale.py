@@ -1,0 +1,126 @@
+"""A receipt on its way through the rules of a program."""
+
+from typing import Final
+
+from processor.domain.account import Account
+from processor.domain.command import Command, LineItem
+from processor.domain.decision import AppliedRule
+from processor.domain.effects import (
+    Counted,
+    Effects,
+    LineShare,
+    LotChange,
+    Qualified,
+    TierBase,
+)
+from processor.domain.points import apportion
+from processor.domain.program import Goods, Program
+from processor.domain.situation import Situation
+from processor.domain.state import decode_state
+
+PERCENT: Final = 100
+
+
+class Sale:
+    """What the rules have made of a receipt so far; each rule reads it and adds its part.
+
+    A receipt without lines counts as one line. Per line: `discounts_minor` and `redeemed_minor` are taken off
+    it, `weights_percent` is what it counts for when points are earned.
+    """
+
+    def __init__(self, account: Account, command: Command, program: Program, situation: Situation) -> None:
+        receipt = command.receipt
+        self.account = account
+        self.command = command
+        self.program = program
+        self.situation = situation
+        self.at_us = command.occurred_at_us if command.offline else situation.now_us
+        self.state = decode_state(account.state)
+        self.segments = frozenset(account.segments.split(",")) if account.segments else frozenset()
+        self.lines = receipt.lines or (LineItem("", 1_000, receipt.total_minor, ""),)
+        self.discounts_minor = [0] * len(self.lines)
+        self.redeemed_minor = [0] * len(self.lines)
+        self.spent_points = [0] * len(self.lines)
+        self.weights_percent = [PERCENT] * len(self.lines)
+        self.tier_level = 0
+        self.tier_percent = PERCENT
+        self.earns = True
+        self.redeemed_points = 0
+        self.shortfall_points = 0
+        self.earned_points = 0
+        self.earned_by_line = [0] * len(self.lines)
+        self.applied_rules: list[AppliedRule] = []
+        self.flags: list[str] = []
+        self.lots: tuple[LotChange, ...] = ()
+        self.undated_expires_at_us: int | None = None
+        self.qualified: tuple[Qualified, ...] = ()
+        self.tier_base: TierBase | None = None
+        self.counted: list[Counted] = []
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the bounds of redemptions are to be kept; offline the goods are gone already."""
+        return not self.command.offline
+
+    @property
+    def available_points(self) -> int:
+        """What the member could spend before this sale; below zero it is a debt."""
+        return self.state.available_points(self.account.balance_points)
+
+    def open_minor(self) -> list[int]:
+        """What is left of each line after discounts and redeemed points."""
+        return [
+            line.amount_minor - discount - redeemed
+            for line, discount, redeemed in zip(
+                self.lines, self.discounts_minor, self.redeemed_minor, strict=True
+            )
+        ]
+
+    def open_minor_without(self, excluded: Goods | None) -> list[int]:
+        """The same, with nothing left of excluded goods."""
+        left = self.open_minor()
+        if excluded is None:
+            return left
+        return [
+            0 if is_among(excluded, line) else minor for line, minor in zip(self.lines, left, strict=True)
+        ]
+
+    def take_off(self, rule: str, minor_by_line: list[int], points: int = 0) -> None:
+        """Note a discount, line by line, and the points that it costs."""
+        self.discounts_minor = [a + b for a, b in zip(self.discounts_minor, minor_by_line, strict=True)]
+        self.spend(points, minor_by_line)
+        self.apply(rule, points=-points, minor=sum(minor_by_line))
+
+    def spend(self, points: int, minor_by_line: list[int]) -> None:
+        """Note points that the member spends, in proportion to what they pay of each line."""
+        self.redeemed_points += points
+        weights = minor_by_line if any(minor_by_line) else [line.amount_minor for line in self.lines]
+        parts = apportion(points, weights)
+        self.spent_points = [a + b for a, b in zip(self.spent_points, parts, strict=True)]
+
+    def apply(self, rule: str, *, points: int = 0, minor: int = 0) -> None:
+        """Note that a rule has had its part in the decision."""
+        self.applied_rules.append(AppliedRule(rule, points, minor))
+
+    def effects(self) -> Effects:
+        """All that the sale does to the member's state."""
+        return Effects(
+            lots=self.lots,
+            undated_expires_at_us=self.undated_expires_at_us,
+            qualified=self.qualified,
+            tier_base=self.tier_base,
+            counted=tuple(self.counted),
+            shares=self._shares() if self.command.receipt.lines else (),
+            shortfall_points=self.shortfall_points,
+        )
+
+    def _shares(self) -> tuple[LineShare, ...]:
+        columns = zip(
+            self.earned_by_line, self.spent_points, self.redeemed_minor, self.discounts_minor, strict=True
+        )
+        return tuple([LineShare(*share) for share in columns])
+
+
+def is_among(goods: Goods, line: LineItem) -> bool:
+    """Whether a line is of these goods."""
+    return goods.has(line.sku, line.category, line.brand)
