@@ -54,9 +54,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 21
     """NOT_FOUND. No operation is recorded under this idempotency key. The till: send the original call again."""
     ERROR_REASON_ORIGINAL_NOT_FOUND: _ErrorReason.ValueType  # 22
-    """NOT_FOUND, not recorded. The ledger has no operation under original_idempotency_key, or it was refused, or
-    it is another member's. The till: correct the key, or send the original call first, then the same call
-    again.
+    """NOT_FOUND, not recorded. The member has no operation under original_idempotency_key, or for Capture and Void
+    no hold; metadata has `original_key`. The till: correct the key or the member, or send the original call
+    first, then the same call again.
     """
     ERROR_REASON_MEMBER_CLOSED: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION, not recorded. The membership is closed. The till: sell without points."""
@@ -97,18 +97,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REWARD_NOT_AVAILABLE: _ErrorReason.ValueType  # 44
     """FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
-    `why`: `unknown`, `segment` (it is for other members), `goods` (nothing on the receipt that it is for) or
-    `combination` (not together with the others). The till: leave it out, under a new key; Quote lists what can
-    be had.
+    `why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
+    member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
+    under a new key; Quote lists what can be had.
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
     terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-    and `used`. The till: sell without points; a new call in the next period may succeed, under a new key.
+    and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
     """
     ERROR_REASON_QUOTE_OUTDATED: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
-    commas), and for each name `quoted_<name>` and `<name>`. The till: show the customer a new Quote and check
+    commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
+    something else was quoted. The till: show the customer a new Quote and check
     out with its token, under a new key; or check out without a token.
     """
     ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 47
@@ -159,9 +160,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `open_max`. The till: capture or void one of them first, then hold under a new key.
     """
     ERROR_REASON_NOT_REVERSIBLE: _ErrorReason.ValueType  # 80
-    """FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so; metadata has `kind`. A hold
-    is voided, a receipt without lines is reversed as a whole. The till: make the call that fits, under a new
-    key.
+    """FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so, or it was refused itself;
+    metadata has `original_key`. The till: void a hold, and leave what was refused as it is.
     """
     ERROR_REASON_ALREADY_REVERSED: _ErrorReason.ValueType  # 81
     """FAILED_PRECONDITION, recorded. Nothing of the original is left that could be undone. The till: take it as
@@ -169,7 +169,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_RETURN_ABOVE_ORIGINAL: _ErrorReason.ValueType  # 82
     """FAILED_PRECONDITION, recorded. More comes back of a line than was sold and not returned yet; metadata has
-    `line_number` and `remaining_quantity_milli`. The till: return at most that, under a new key.
+    `line_number` and `remaining_quantity_milli`, 0 too if the receipt had no such line. The till: return at most
+    that, under a new key; reverse a sale that had no lines as a whole.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -212,9 +213,9 @@ correct the card, then send the same call again.
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 21
 """NOT_FOUND. No operation is recorded under this idempotency key. The till: send the original call again."""
 ERROR_REASON_ORIGINAL_NOT_FOUND: ErrorReason.ValueType  # 22
-"""NOT_FOUND, not recorded. The ledger has no operation under original_idempotency_key, or it was refused, or
-it is another member's. The till: correct the key, or send the original call first, then the same call
-again.
+"""NOT_FOUND, not recorded. The member has no operation under original_idempotency_key, or for Capture and Void
+no hold; metadata has `original_key`. The till: correct the key or the member, or send the original call
+first, then the same call again.
 """
 ERROR_REASON_MEMBER_CLOSED: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION, not recorded. The membership is closed. The till: sell without points."""
@@ -255,18 +256,19 @@ member and the program.
 """
 ERROR_REASON_REWARD_NOT_AVAILABLE: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
-`why`: `unknown`, `segment` (it is for other members), `goods` (nothing on the receipt that it is for) or
-`combination` (not together with the others). The till: leave it out, under a new key; Quote lists what can
-be had.
+`why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
+member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
+under a new key; Quote lists what can be had.
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
 terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-and `used`. The till: sell without points; a new call in the next period may succeed, under a new key.
+and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
 """
 ERROR_REASON_QUOTE_OUTDATED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
-commas), and for each name `quoted_<name>` and `<name>`. The till: show the customer a new Quote and check
+commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
+something else was quoted. The till: show the customer a new Quote and check
 out with its token, under a new key; or check out without a token.
 """
 ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 47
@@ -317,9 +319,8 @@ ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 74
 `open_max`. The till: capture or void one of them first, then hold under a new key.
 """
 ERROR_REASON_NOT_REVERSIBLE: ErrorReason.ValueType  # 80
-"""FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so; metadata has `kind`. A hold
-is voided, a receipt without lines is reversed as a whole. The till: make the call that fits, under a new
-key.
+"""FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so, or it was refused itself;
+metadata has `original_key`. The till: void a hold, and leave what was refused as it is.
 """
 ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 81
 """FAILED_PRECONDITION, recorded. Nothing of the original is left that could be undone. The till: take it as
@@ -327,6 +328,7 @@ done.
 """
 ERROR_REASON_RETURN_ABOVE_ORIGINAL: ErrorReason.ValueType  # 82
 """FAILED_PRECONDITION, recorded. More comes back of a line than was sold and not returned yet; metadata has
-`line_number` and `remaining_quantity_milli`. The till: return at most that, under a new key.
+`line_number` and `remaining_quantity_milli`, 0 too if the receipt had no such line. The till: return at most
+that, under a new key; reverse a sale that had no lines as a whole.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -319,12 +319,12 @@ class Operation(_message.Message):
     redeemed_points: _builtins.int
     """Points taken: spent, clawed back by an undoing, taken by the operator, expired. 0 or more."""
     redeemed_minor: _builtins.int
-    """What the redeemed points pay of the receipt, in minor units. For REVERSE and RETURN: what such points had
-    paid of the goods that come back.
+    """What the redeemed points pay, in minor units. For HOLD: what the held points are worth. For REVERSE and
+    RETURN: what points had paid of the goods that come back.
     """
     payable_minor: _builtins.int
-    """What is left to pay with money, in minor units: the receipt's total less discount_minor and
-    redeemed_minor. 0 for REVERSE and RETURN; see refund_minor.
+    """For sales: what is left to pay with money, in minor units: the receipt's total less discount_minor and
+    redeemed_minor.
     """
     balance_points: _builtins.int
     """All of the member's points after this operation: those that can be spent, those held and those pending.
@@ -393,8 +393,9 @@ class Operation(_message.Message):
 
     @_builtins.property
     def offline_differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """For an operation that was sent as offline: what an online call would have answered otherwise. Either the
-        reason that it would have been refused for, such as INSUFFICIENT_POINTS, or the name of a field.
+        """For a sale that was sent as offline: what an online call would have been given otherwise, as "name=value":
+        a field of this message such as "earned_points=12", or "outcome=INSUFFICIENT_POINTS" if it would have been
+        refused.
         """
 
     @_builtins.property

@@ -181,8 +181,8 @@ class CheckoutRequest(_message.Message):
     redeem_points: _builtins.int
     """Points to spend, beside those for rewards. 0 to 1,000,000,000,000."""
     quote_token: _builtins.str
-    """Empty, or the quote_token of a Quote of this receipt, points and rewards: then the checkout is applied only
-    if it gives what was quoted, else it is refused with QUOTE_OUTDATED.
+    """Empty, or the quote_token of a Quote of this receipt, points and rewards for the member as named here: then
+    the checkout is applied only if it gives what was quoted, else it is refused with QUOTE_OUTDATED.
     """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
@@ -1023,11 +1023,8 @@ class OpenHold(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MEMBER_SEQUENCE_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
-    member_sequence: _builtins.int
-    """The member_sequence of the operation that holds them."""
     points: _builtins.int
     """How many. 1 or more."""
     @_builtins.property
@@ -1037,13 +1034,12 @@ class OpenHold(_message.Message):
     def __init__(
         self,
         *,
-        member_sequence: _builtins.int = ...,
         points: _builtins.int = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "member_sequence", b"member_sequence", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "points", b"points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

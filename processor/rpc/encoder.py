@@ -12,7 +12,8 @@ from processor.domain.command import SALE_KINDS, Kind
 from processor.domain.decision import AppliedRule, Decision
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
-from processor.domain.standing import Standing, TierStanding
+from processor.domain.standing import Standing
+from processor.domain.tiers import TierStanding
 from processor.rpc.convert.adjustments import REASON_NUMBERS
 from processor.rpc.status import status_bytes
 from processor.rpc.wire import field, integer_field, tag, text_field, varint
@@ -76,7 +77,7 @@ class ProtobufEncoder:
                 _RECORDED_AT + _moment_of_batch(operation.recorded_at_us),
                 integer_field(_EARNED_POINTS, operation.earned_points),
                 _redeemed(operation) if operation.redeemed_points else b"",
-                b"" if kind in _UNDOING else integer_field(_PAYABLE_MINOR, operation.payable_minor),
+                integer_field(_PAYABLE_MINOR, operation.payable_minor) if kind in SALE_KINDS else b"",
                 integer_field(_BALANCE_POINTS, operation.balance_points),
                 _program_and_place(operation.program_version, operation.store_id, operation.terminal_id),
                 text_field(_RECEIPT_ID, operation.receipt_id),
