@@ -136,9 +136,7 @@ class _Verification:
 
     async def _check_dues(self) -> None:
         """Points must not be forgotten that time is to change."""
-        async for row in self._connection.cursor(
-            _SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE
-        ):
+        async for row in self._connection.cursor(_SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE):
             self._report(row["chain_id"], row["member_id"], check_due(row["state"], row["due_at"]))
 
     async def _check_keys(self) -> None:
