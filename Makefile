@@ -66,8 +66,8 @@ lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade 
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)
 
-clean: ## Remove the virtual environment, caches and builds (data in .data stays)
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environment, caches (a fetched Prometheus too) and builds; .data stays
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 
