@@ -1,6 +1,7 @@
 """Metrics that have no event of their own: they are set from time to time."""
 
 import asyncio
+import math
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from processor.labels import CHAINS
 
 _PAGE_BYTES: Final = resource.getpagesize()
 _LAG_INTERVAL_SECONDS: Final = 0.25
+# The files by which workers hand on their metrics can't forget a series; the supervisor leaves these out.
+GONE: Final = math.nan
 
 POOL_CONNECTIONS: Final = Gauge(
     "loyalty_pool_connections",
@@ -78,7 +81,8 @@ REPLICA_LAG_SECONDS: Final = Gauge(
     "loyalty_replica_lag_seconds",
     "Seconds that a standby's replay is behind. What a failover to it would wait for.",
     ["replica"],
-    multiprocess_mode="mostrecent",
+    # A worker's successor does not know which standbys it showed, so they go with it.
+    multiprocess_mode="livemostrecent",
 )
 SYNC_STANDBYS: Final = Gauge(
     "loyalty_sync_standbys",
@@ -139,12 +143,20 @@ def show_tables(tables: Sequence[TableSize]) -> None:
             PARTITIONS.set(table.partitions)
 
 
-def show_standbys(standbys: Sequence[Standby], sync_wanted: int) -> None:
-    """Show who follows the primary, and how closely."""
-    for standby in standbys:
-        REPLICA_LAG_SECONDS.labels(standby.name).set(standby.replay_lag_seconds)
-    SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
-    SYNC_STANDBYS_WANTED.set(sync_wanted)
+class StandbyGauges:
+    """Who follows the primary, and how closely."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def show(self, standbys: Sequence[Standby], sync_wanted: int) -> None:
+        """Show those that stream now, and no longer those that have gone."""
+        lags = {standby.name: standby.replay_lag_seconds for standby in standbys}
+        for name in self._shown | lags.keys():
+            REPLICA_LAG_SECONDS.labels(name).set(lags.get(name, GONE))
+        self._shown = set(lags)
+        SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
+        SYNC_STANDBYS_WANTED.set(sync_wanted)
 
 
 class ProcessGauges:

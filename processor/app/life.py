@@ -18,7 +18,7 @@ from processor.app.parts import (
     open_journal,
     start_rpc,
 )
-from processor.app.watches import count_left_behind, show_database, show_worker, watch_health
+from processor.app.watches import count_left_behind, show_chains, show_database, show_worker, watch_health
 from processor.batcher import Batcher
 from processor.config import Settings
 from processor.domain.failures import StorageFailure
@@ -109,7 +109,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
     batcher.start()
     server = await start_rpc(worker, batcher)
     health = asyncio.create_task(watch_health(worker, server), name="health")
-    tasks = [*batcher.tasks, health, *_watch(worker)]
+    tasks = [*batcher.tasks, health, *_watch(worker, metrics)]
     try:
         yield Parts(batcher, server, health, tasks)
     finally:
@@ -118,7 +118,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _watch(worker: Worker) -> list[asyncio.Task[object]]:
+def _watch(worker: Worker, metrics: LedgerMetrics) -> list[asyncio.Task[object]]:
     settings, storage = worker.settings, worker.storage
     watches = {
         "directory": storage.directory.watch(settings.directory_refresh_seconds),
@@ -126,6 +126,7 @@ def _watch(worker: Worker) -> list[asyncio.Task[object]]:
             settings.partitions_ahead, settings.partition_check_seconds
         ),
         "worker gauges": show_worker(worker),
+        "chains": show_chains(worker, metrics),
         "loop lag": observe_loop_lag(),
     }
     if worker.place == _MEASURING_WORKER:
