@@ -95,6 +95,22 @@ SYNC_STANDBYS_WANTED: Final = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+VERIFY_LAST_RUN_TIMESTAMP_SECONDS: Final = Gauge(
+    "loyalty_verify_last_run_timestamp_seconds",
+    "Seconds of unix time at which the last `verify` of all chains ended, 0 if none did. Run it daily.",
+    multiprocess_mode="mostrecent",
+)
+VERIFY_OPERATIONS: Final = Gauge(
+    "loyalty_verify_operations",
+    "Operations that the last `verify` of all chains read. How much its result says.",
+    multiprocess_mode="mostrecent",
+)
+VERIFY_DIFFERENCES: Final = Gauge(
+    "loyalty_verify_differences",
+    "Differences that the last `verify` of all chains found. Any: the ledger is not what its rows add up to.",
+    multiprocess_mode="mostrecent",
+)
+
 
 class TableSize(Protocol):
     """A table with all of its partitions."""
@@ -120,6 +136,17 @@ class Standby(Protocol):
     def replay_lag_seconds(self) -> float: ...
     @property
     def is_sync(self) -> bool: ...
+
+
+class Verification(Protocol):
+    """What a `verify` of all chains found; `ended_at_seconds` is in unix time."""
+
+    @property
+    def ended_at_seconds(self) -> float: ...
+    @property
+    def operations(self) -> int: ...
+    @property
+    def differences(self) -> int: ...
 
 
 def show_outstanding(points_by_chain: Mapping[str, int]) -> None:
@@ -157,6 +184,13 @@ class StandbyGauges:
         self._shown = set(lags)
         SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
         SYNC_STANDBYS_WANTED.set(sync_wanted)
+
+
+def show_verification(last: Verification | None) -> None:
+    """Show the result of the last one, or zeros if there was none."""
+    VERIFY_LAST_RUN_TIMESTAMP_SECONDS.set(last.ended_at_seconds if last else 0)
+    VERIFY_OPERATIONS.set(last.operations if last else 0)
+    VERIFY_DIFFERENCES.set(last.differences if last else 0)
 
 
 class ProcessGauges:

@@ -28,6 +28,14 @@ class Standby(NamedTuple):
     is_sync: bool
 
 
+class Verification(NamedTuple):
+    """What a `verify` of all chains found; `ended_at_seconds` is in unix time."""
+
+    ended_at_seconds: float
+    operations: int
+    differences: int
+
+
 class Measures(NamedTuple):
     """The database at one moment; `outstanding_points` is by the chain's name."""
 
@@ -35,6 +43,7 @@ class Measures(NamedTuple):
     tables: list[TableSize]
     standbys: list[Standby]
     sync_standbys_wanted: int
+    last_verification: Verification | None
 
 
 async def measure(pool: asyncpg.Pool) -> Measures:
@@ -45,6 +54,7 @@ async def measure(pool: asyncpg.Pool) -> Measures:
             tables = await connection.fetch(_SQL["table_sizes"])
             standbys = await connection.fetch(_SQL["standbys"])
             wanted = await connection.fetchval(_SQL["sync_standbys_wanted"])
+            verification = await connection.fetchrow(_SQL["last_verification"])
     except DATABASE_ERRORS as error:
         raise translate(error) from error
     return Measures(
@@ -52,4 +62,5 @@ async def measure(pool: asyncpg.Pool) -> Measures:
         [TableSize(*row) for row in tables],
         [Standby(*row) for row in standbys],
         wanted,
+        Verification(*verification) if verification else None,
     )

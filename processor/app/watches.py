@@ -16,6 +16,7 @@ from processor.gauges import (
     StandbyGauges,
     show_outstanding,
     show_tables,
+    show_verification,
 )
 from processor.metrics import LedgerMetrics
 from processor.rpc.server import RpcServer
@@ -90,6 +91,7 @@ async def show_database(worker: Worker) -> NoReturn:
             show_outstanding(measures.outstanding_points)
             show_tables(measures.tables)
             standbys.show(measures.standbys, measures.sync_standbys_wanted)
+            show_verification(measures.last_verification)
         await asyncio.sleep(worker.settings.measure_seconds)
 
 

@@ -1,11 +1,13 @@
 """The rules over what a real server exports: a real Prometheus evaluates them, and real faults are told."""
 
+import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from storage.verify import verify
 from tests.alerts.prometheus import Prometheus, watching
 from tests.alerts.rules import metric_names, recorded_names, rules
 from tests.alerts.runbooks import OBJECTIVES, PAGES, blocks
@@ -16,12 +18,9 @@ from tests.requests import accrue
 from tests.server import Server, eventually, started
 from tests.standby import Pair, replicated
 
-# Of Prometheus itself, and of `loyalty-processor verify`, which no server runs.
-OTHERS: Final = {
-    "up",
-    "loyalty_verify_differences",
-    "loyalty_verify_last_run_timestamp_seconds",
-}
+# Of Prometheus itself.
+OTHERS: Final = {"up"}
+NOT_CLEAN: Final = {"LoyaltyVerifyFailed"}
 NO_STANDBY: Final = {"LoyaltySyncStandbyLost"}
 UNKNOWN: Final = {"LoyaltyOutcomeUnknown"}
 NO_DATABASE: Final = {"LoyaltyDatabaseDown", "LoyaltyNoWorkerServing"}
@@ -108,6 +107,19 @@ def test_a_prometheus_evaluates_every_rule_without_an_error(watched: Watched) ->
 
     assert len(prometheus.rules()) == len(rules())
     assert [rule for rule in prometheus.rules() if rule["health"] != "ok" or rule.get("lastError")] == []
+
+
+def test_a_changed_balance_is_told_once_somebody_has_verified(watched: Watched) -> None:
+    pair, server, prometheus, chain = watched
+    assert server.metric("loyalty_verify_last_run_timestamp_seconds") == 0
+    run(chain.query("UPDATE account SET balance_points = balance_points + 1 WHERE chain_id = $1"))
+
+    report = run(verify(pair.dsn()))
+
+    assert report.differences_count == 1
+    eventually(lambda: prometheus.active_alerts() >= NOT_CLEAN, describe=prometheus.active_alerts)
+    assert server.metric("loyalty_verify_operations") == report.operations == 1
+    assert server.metric("loyalty_verify_last_run_timestamp_seconds") == pytest.approx(time.time(), abs=600)
 
 
 def test_real_faults_are_told(watched: Watched) -> None:
