@@ -86,6 +86,7 @@ class Ledger:
         while failure := await self._try(chain_id, calls, uncertain, slot):
             if self._is_hopeless(failure, started, is_uncertain=bool(uncertain)):
                 outcome = Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE
+                self._metrics.count_abandoned(outcome)
                 self.refuse(chain_id, calls, outcome)
                 return
             # Jitter, so that batches that met once do not meet again.
