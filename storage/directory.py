@@ -55,6 +55,10 @@ class PostgresDirectory:
         """The chain with its programs; KeyError if there is none."""
         return self._chains[chain_id]
 
+    def chain_names(self) -> list[str]:
+        """All chains, the oldest first."""
+        return [self._chains[chain_id].name for chain_id in sorted(self._chains)]
+
     def key(self, key_id: str) -> ApiKey | None:
         """The key, unless it is unknown or revoked."""
         return self._keys.get(key_id)

@@ -445,20 +445,6 @@ def test_the_commands_work_as_a_program(database: str) -> None:
     assert_one_line(Ended(failed.returncode, failed.stdout, failed.stderr), 3, "PostgreSQL cannot be used")
 
 
-def test_verify_leaves_its_result_for_a_node_exporter(demo: Cli, tmp_path: Path) -> None:
-    file = tmp_path / "loyalty_verify.prom"
-    assert demo("verify", "--metrics-file", str(file)).status == 0
-    values = dict(line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
-    assert values["loyalty_verify_differences"] == values["loyalty_verify_operations"] == "0.0"
-    assert float(values["loyalty_verify_last_run_timestamp_seconds"]) > 0
-
-
-def test_verify_says_that_its_metrics_file_cannot_be_written(demo: Cli, tmp_path: Path) -> None:
-    ended = demo("verify", "--metrics-file", str(tmp_path / "absent" / "file.prom"))
-    assert ended.status == 2
-    assert "can't be written: No such file or directory" in ended.err
-
-
 def test_accounts_are_rebuilt(demo: Cli, database: str, postgres: Server) -> None:
     async def fill() -> None:
         connection = await connect(database)

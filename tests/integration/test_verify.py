@@ -72,6 +72,18 @@ async def test_a_whole_ledger(database: str, ledger: list[Operation]) -> None:
     assert progress == [(7, 7)]
 
 
+async def test_the_result_for_all_chains_is_recorded_and_no_other(
+    database: str, ledger: list[Operation], owner: asyncpg.Connection
+) -> None:
+    await owner.execute("UPDATE account SET balance_points = 0 WHERE member_id = 1")
+
+    for chain in ("corner-shop", None):
+        await verify(database, chain)
+
+    recorded = await owner.fetch("SELECT operations, differences, ended_at <= now() FROM verification")
+    assert [tuple(row) for row in recorded] == [(len(ledger), 1, True)]
+
+
 async def test_an_empty_ledger(database: str) -> None:
     assert await verify(database) == Report(0, 0, [], 0, 0)
 
