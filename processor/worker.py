@@ -11,7 +11,7 @@ import structlog
 import uvloop
 from prometheus_client import values
 
-from processor import failpoints
+from processor import clock, failpoints
 from processor.config import ConfigError, Settings, load_settings
 from processor.log import configure_log
 from processor.supervisor_link import State, SupervisorLink
@@ -29,6 +29,7 @@ def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
     settings = load_settings()
     configure_log(settings.log_level, settings.log_format, worker=index)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
+    clock.set_by(os.environ.get(clock.VARIABLE, ""))
     _name_metrics_after(index)
     link = SupervisorLink(fd, settings.stop_seconds)
     link.report("starting")

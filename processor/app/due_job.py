@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
-from time import time_ns
 from typing import Final, NoReturn
 
 import asyncpg
 import structlog
 
 from processor.batcher import Batcher
+from processor.clock import now_us
 from processor.domain.command import due_command
 from processor.domain.failures import StorageFailure
 from processor.domain.outcomes import Outcome
@@ -41,7 +41,7 @@ async def see_to_due(pool: asyncpg.Pool, batcher: Batcher, interval_seconds: flo
 
 async def work_off(turn: DueTurn, batcher: Batcher) -> None:
     """Go once through everything that is due now; a row goes when what it stands for is committed."""
-    until_us = time_ns() // 1_000
+    until_us = now_us()
     rows = await turn.read(until_us, _ROWS_AT_ONCE)
     while rows:
         done = await _apply(rows, batcher)

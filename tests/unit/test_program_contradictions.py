@@ -9,22 +9,10 @@ import yaml
 
 from processor.domain.program_document import DEFAULT_PROGRAM
 from processor.program_file import ProgramFileError, parse_program
+from tests.documents import merge_patch
 
 CASES = yaml.safe_load((Path(__file__).parent / "program_contradictions.yaml").read_text())
 RICH = Path(__file__).parents[2] / "docs" / "program-rich.yaml"
-
-
-def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """`base` with what `overlay` sets; None takes a key away."""
-    result = dict(base)
-    for key, value in overlay.items():
-        if value is None:
-            del result[key]
-        elif isinstance(value, dict) and isinstance(base.get(key), dict):
-            result[key] = merged(base[key], value)
-        else:
-            result[key] = value
-    return result
 
 
 def problems(text: str) -> list[str]:
@@ -37,7 +25,7 @@ def problems(text: str) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("problem", "none"))
 def test_a_contradiction_is_told_with_its_reason(case: dict[str, Any]) -> None:
-    text = json.dumps(merged({**DEFAULT_PROGRAM}, case["program"]))
+    text = json.dumps(merge_patch({**DEFAULT_PROGRAM}, case["program"]))
     assert problems(text) == ([case["problem"]] if "problem" in case else [])
 
 

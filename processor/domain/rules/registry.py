@@ -68,4 +68,4 @@ def _in_order(rules: list[Rule]) -> tuple[Step, ...]:
 
 
 def _goes_beyond_one_rate(program: Program) -> bool:
-    return program.earning != EarningRules() or program.payment != PaymentRules()
+    return bool(program.earning != EarningRules() or program.payment != PaymentRules() or program.lots)

@@ -42,7 +42,7 @@ def _check_pair(
             continue
         path, other_path = ("limits", index, bound), dotted(("limits", other_index))
         if is_flag_of_refusal and limit[bound] >= other[bound]:
-            yield Contradiction(path, f"must be below {other[bound]:,}, from which on {other_path} refuses")
+            yield Contradiction(path, f"must be below {other[bound]:,}, above which {other_path} refuses")
         elif is_hour_of_day and limit[bound] > other[bound]:
             yield Contradiction(
                 path, f"must be at most {other[bound]:,}, the bound of the day in {other_path}"
