@@ -12,13 +12,13 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-long bench replay drill fmt protos docs pictures lock clean lint \
+.PHONY: help run test test-long bench bench-quick replay drill fmt protos docs pictures lock clean lint \
         lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
@@ -51,6 +51,9 @@ pictures: $(VENV)/.pictures ## Draw the dashboards as they look under load (need
 bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
 	@$(PY) -m benchmarks.compare $(ARGS)
 
+bench-quick: $(VENV)/.dev ## The same in about a minute, what tracing costs included
+	@$(PY) -m benchmarks.compare --quick $(ARGS)
+
 replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
 	@$(PY) -m benchmarks.replay $(ARGS)
 
@@ -66,8 +69,8 @@ lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade 
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)
 
-clean: ## Remove the virtual environment, caches and builds (data in .data stays)
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environment, caches (a fetched Prometheus too) and builds; .data stays
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 

@@ -54,15 +54,20 @@ def own_service(
             chain_id, api_key = asyncio.run(add_chain(dsn, chain_name, document, window_back_seconds))
             settings = _settings(dsn, workers)
             with service(settings) as process:
-                yield Service(
-                    f"{settings.host}:{settings.port}",
-                    f"http://{settings.http_host}:{settings.http_port}/metrics",
-                    chain_id,
-                    api_key,
-                    dsn,
-                    process.pid,
-                    postgres.pid,
-                )
+                urls = _target(settings), _metrics_url(settings)
+                yield Service(*urls, chain_id, api_key, dsn, process.pid, postgres.pid)
+
+
+@contextmanager
+def traced_service(
+    first: Service, collector_url: str, sample_ratio: float, workers: int
+) -> Iterator[Service]:
+    """A second one for the same chain that traces this share of its calls."""
+    settings = _settings(first.dsn, workers, trace="otlp", trace_sample_ratio=sample_ratio)
+    with service(settings, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector_url}) as process:
+        yield first._replace(
+            target=_target(settings), metrics_url=_metrics_url(settings), server_pid=process.pid
+        )
 
 
 async def add_chain(
@@ -79,7 +84,15 @@ async def add_chain(
         return chain_id, await create_key(connection, chain_id)
 
 
-def _settings(dsn: str, workers: int) -> Settings:
+def _target(settings: Settings) -> str:
+    return f"{settings.host}:{settings.port}"
+
+
+def _metrics_url(settings: Settings) -> str:
+    return f"http://{settings.http_host}:{settings.http_port}/metrics"
+
+
+def _settings(dsn: str, workers: int, **others: object) -> Settings:
     port, http_port = _free_ports(2)
     return load_settings(
         dsn=dsn,
@@ -90,6 +103,7 @@ def _settings(dsn: str, workers: int) -> Settings:
         http_port=http_port,
         drain_seconds=0,
         log_level="warning",
+        **others,
     )
 
 

@@ -22,7 +22,7 @@ DASHBOARDS: Final = _REPOSITORY / "helm/loyalty-processor/files/dashboards"
 ABSENT_UNTIL: Final[Mapping[str, str]] = {
     "loyalty_calls_total": "the first call of a chain",
     "loyalty_call_seconds": "the first call of a chain",
-    "loyalty_operations_total": "the first operation of a chain",
+    "loyalty_operations_total": "there is a chain",
     "loyalty_replays_total": "the first repeat",
     "loyalty_points_issued_total": "the first operation of a chain",
     "loyalty_points_redeemed_total": "the first operation of a chain",

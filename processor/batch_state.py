@@ -29,6 +29,7 @@ class BatchState:
         self._originals_wanted = frozenset(originals_wanted)
         self._changed: dict[int, Account] = {}
         self._counted: set[str] = set()
+        self._looked_at: set[int] = set()
         self.operations: list[Operation] = []
 
     def account(self, member_id: int) -> Account | None:
@@ -82,6 +83,10 @@ class BatchState:
         self._counted.add(subject)
         self.loaded.tallies[subject] = count_operation(self.loaded.tallies.get(subject), counted)
 
+    def look_at(self, member_id: int) -> None:
+        """The time that was noted for the member has come: the next one must be noted, be it later."""
+        self._looked_at.add(member_id)
+
     def written(self) -> Written:
         """All that has to be saved before any reply may be given."""
         return Written(
@@ -99,16 +104,16 @@ class BatchState:
 
     def _dues(self) -> list[Due]:
         """Where something is due earlier than anything was before: later times are found from there."""
-        return [
-            due
-            for member_id, account in self._changed.items()
-            if account.state and (due := _earlier_due(self.loaded.accounts[member_id], account))
-        ]
+        members = self._changed.keys() | self._looked_at
+        return [due for member_id in members if (due := self._due(member_id))]
+
+    def _due(self, member_id: int) -> Due | None:
+        due_us = _due_us(self.existing(member_id))
+        if due_us is None:
+            return None
+        was_us = None if member_id in self._looked_at else _due_us(self.loaded.accounts[member_id])
+        return Due(due_us, member_id) if was_us is None or due_us < was_us else None
 
 
-def _earlier_due(before: Account, after: Account) -> Due | None:
-    due_us = next_due_us(decode_state(after.state))
-    if due_us is None:
-        return None
-    was_us = next_due_us(decode_state(before.state))
-    return Due(due_us, after.member_id) if was_us is None or due_us < was_us else None
+def _due_us(account: Account) -> int | None:
+    return next_due_us(decode_state(account.state)) if account.state else None

@@ -1,6 +1,7 @@
 """Metrics that have no event of their own: they are set from time to time."""
 
 import asyncio
+import math
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from processor.labels import CHAINS
 
 _PAGE_BYTES: Final = resource.getpagesize()
 _LAG_INTERVAL_SECONDS: Final = 0.25
+# The files by which workers hand on their metrics can't forget a series; the supervisor leaves these out.
+GONE: Final = math.nan
 
 POOL_CONNECTIONS: Final = Gauge(
     "loyalty_pool_connections",
@@ -78,7 +81,8 @@ REPLICA_LAG_SECONDS: Final = Gauge(
     "loyalty_replica_lag_seconds",
     "Seconds that a standby's replay is behind. What a failover to it would wait for.",
     ["replica"],
-    multiprocess_mode="mostrecent",
+    # A worker's successor does not know which standbys it showed, so they go with it.
+    multiprocess_mode="livemostrecent",
 )
 SYNC_STANDBYS: Final = Gauge(
     "loyalty_sync_standbys",
@@ -93,6 +97,22 @@ SYNC_STANDBYS_WANTED: Final = Gauge(
 DUE_LAG_SECONDS: Final = Gauge(
     "loyalty_due_lag_seconds",
     "Seconds that an activation, an expiry or a hold's end is late. Growing: no job sees to it.",
+    multiprocess_mode="mostrecent",
+)
+
+VERIFY_LAST_RUN_TIMESTAMP_SECONDS: Final = Gauge(
+    "loyalty_verify_last_run_timestamp_seconds",
+    "Seconds of unix time at which the last `verify` of all chains ended, 0 if none did. Run it daily.",
+    multiprocess_mode="mostrecent",
+)
+VERIFY_OPERATIONS: Final = Gauge(
+    "loyalty_verify_operations",
+    "Operations that the last `verify` of all chains read. How much its result says.",
+    multiprocess_mode="mostrecent",
+)
+VERIFY_DIFFERENCES: Final = Gauge(
+    "loyalty_verify_differences",
+    "Differences that the last `verify` of all chains found. Any: the ledger is not what its rows add up to.",
     multiprocess_mode="mostrecent",
 )
 
@@ -123,6 +143,17 @@ class Standby(Protocol):
     def is_sync(self) -> bool: ...
 
 
+class Verification(Protocol):
+    """What a `verify` of all chains found; `ended_at_seconds` is in unix time."""
+
+    @property
+    def ended_at_seconds(self) -> float: ...
+    @property
+    def operations(self) -> int: ...
+    @property
+    def differences(self) -> int: ...
+
+
 def show_outstanding(points_by_chain: Mapping[str, int]) -> None:
     """Show what each chain owes; chains beyond the bound of labels are added up."""
     sums: dict[str, int] = {}
@@ -144,12 +175,27 @@ def show_tables(tables: Sequence[TableSize]) -> None:
             PARTITIONS.set(table.partitions)
 
 
-def show_standbys(standbys: Sequence[Standby], sync_wanted: int) -> None:
-    """Show who follows the primary, and how closely."""
-    for standby in standbys:
-        REPLICA_LAG_SECONDS.labels(standby.name).set(standby.replay_lag_seconds)
-    SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
-    SYNC_STANDBYS_WANTED.set(sync_wanted)
+class StandbyGauges:
+    """Who follows the primary, and how closely."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def show(self, standbys: Sequence[Standby], sync_wanted: int) -> None:
+        """Show those that stream now, and no longer those that have gone."""
+        lags = {standby.name: standby.replay_lag_seconds for standby in standbys}
+        for name in self._shown | lags.keys():
+            REPLICA_LAG_SECONDS.labels(name).set(lags.get(name, GONE))
+        self._shown = set(lags)
+        SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
+        SYNC_STANDBYS_WANTED.set(sync_wanted)
+
+
+def show_verification(last: Verification | None) -> None:
+    """Show the result of the last one, or zeros if there was none."""
+    VERIFY_LAST_RUN_TIMESTAMP_SECONDS.set(last.ended_at_seconds if last else 0)
+    VERIFY_OPERATIONS.set(last.operations if last else 0)
+    VERIFY_DIFFERENCES.set(last.differences if last else 0)
 
 
 class ProcessGauges:

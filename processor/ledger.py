@@ -86,6 +86,7 @@ class Ledger:
         while failure := await self._try(chain_id, calls, uncertain, slot):
             if self._is_hopeless(failure, started, is_uncertain=bool(uncertain)):
                 outcome = Outcome.OUTCOME_UNKNOWN if uncertain else Outcome.STORAGE_UNAVAILABLE
+                self._metrics.count_abandoned(outcome)
                 self.refuse(chain_id, calls, outcome)
                 return
             # Jitter, so that batches that met once do not meet again.
@@ -106,10 +107,12 @@ class Ledger:
                     loaded = await _load(transaction, settlement)
                 settlement.settle(loaded)
                 counts = recorded_counts(settlement.chain.name, settlement.effects)
-                if settlement.operations:
+                written = settlement.written()
+                if written.operations or written.dues:
                     with self._tracing.step("save"):
-                        await transaction.save(settlement.written())
-                    slot.note(counts, settlement.operations[0])
+                        await transaction.save(written)
+                if written.operations:
+                    slot.note(counts, written.operations[0])
                 elif loaded.recorded:
                     await transaction.confirm()
                 hit("before_commit")

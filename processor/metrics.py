@@ -7,6 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import product
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -94,6 +95,23 @@ BATCH_RERUNS: Final = Counter(
     "Batches run again, by cause: conflict, unknown, unavailable. Tells contention from outages.",
     ["cause"],
 )
+BATCHES_ABANDONED: Final = Counter(
+    "loyalty_batches_abandoned",
+    "Batches not committed in time, by what was answered. OUTCOME_UNKNOWN: may be committed all the same.",
+    ["outcome"],
+)
+# What an operation may end with that is not recorded: the first one must be seen as an increase from 0.
+UNRECORDED: Final = (
+    Outcome.OCCURRED_AT_OUT_OF_WINDOW,
+    Outcome.MEMBER_NOT_FOUND,
+    Outcome.IDEMPOTENCY_KEY_REUSED,
+    Outcome.QUEUE_FULL,
+    Outcome.DEADLINE_PASSED,
+    Outcome.STORAGE_UNAVAILABLE,
+    Outcome.OUTCOME_UNKNOWN,
+    Outcome.SHUTTING_DOWN,
+    Outcome.INTERNAL_ERROR,
+)
 
 
 # What is counted and its labels, and how much of it.
@@ -155,6 +173,16 @@ class LedgerMetrics:
             OutcomeUnknown: BATCH_RERUNS.labels("unknown"),
             StorageUnavailable: BATCH_RERUNS.labels("unavailable"),
         }
+        self._abandoned = {
+            outcome: BATCHES_ABANDONED.labels(outcome.name)
+            for outcome in (Outcome.OUTCOME_UNKNOWN, Outcome.STORAGE_UNAVAILABLE)
+        }
+
+    def expect_chain(self, chain_name: str) -> None:
+        """Have every failure of a chain's operations counted from 0; chains beyond the bound share theirs."""
+        chain = CHAINS.label(chain_name)
+        for kind, outcome in product(Kind, UNRECORDED):
+            _operations_child(chain, kind, outcome)
 
     def count_recorded(self, counts: RecordedCounts, promise: Callable[[Totals], object]) -> None:
         """Count the operations of a batch that is committed; `promise` is told the new totals before."""
@@ -185,6 +213,10 @@ class LedgerMetrics:
     def count_rerun(self, failure: StorageFailure) -> None:
         """Count a batch that was not committed for this reason."""
         self._reruns[type(failure)].inc()
+
+    def count_abandoned(self, outcome: Outcome) -> None:
+        """Count a batch that is not run again, its calls answered with this outcome."""
+        self._abandoned[outcome].inc()
 
 
 def _count_conflicts(chain: str, pairs: Iterable[tuple[Command, Reply]]) -> None:

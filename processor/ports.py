@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
-from processor.domain.account import Account
+from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
+from processor.domain.decision import Decision
+from processor.domain.member import Holder, Member
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
+from processor.domain.standing import Standing
+from processor.domain.state import Tally
 
 
 class Reply(NamedTuple):
@@ -68,8 +72,12 @@ class LedgerReader(Protocol):
         """The member_id, if there is such a member."""
         ...
 
-    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
-        """The member's account."""
+    async def holder(self, chain_id: int, member_id: int, card: str) -> Holder | None:
+        """The member's account, as the ledger has left it."""
+        ...
+
+    async def tallies(self, chain_id: int, subjects: Sequence[str]) -> dict[str, Tally]:
+        """What terminals and stores have done, as far as anything is known of them."""
         ...
 
     async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
@@ -91,11 +99,40 @@ class CardReader(Protocol):
         ...
 
 
+class MemberStore(Protocol):
+    """Members and their cards. Each method raises StorageUnavailable if PostgreSQL can't be reached."""
+
+    async def member(self, chain_id: int, member_id: int, card: str) -> Member | None:
+        """The member with this number, or else with this card."""
+        ...
+
+    async def enrol(self, chain_id: int, card: str) -> CardHolder:
+        """Make a member with a card, unless it is somebody's; whose it is then."""
+        ...
+
+    async def add_card(self, chain_id: int, member_id: int, card: str) -> CardHolder:
+        """Give a card to a member that there is, unless it is somebody's; whose it is then."""
+        ...
+
+    async def replace_card(
+        self, chain_id: int, old: str, new: str
+    ) -> tuple[CardHolder | None, CardHolder | None]:
+        """Replace a card by one that is free or the member's own, unless it was replaced before.
+
+        Whose both are then, None for a card of nobody's.
+        """
+        ...
+
+    async def set_card_status(self, chain_id: int, card: str, status: CardStatus) -> CardHolder | None:
+        """Change the status of a card that is not replaced; how it is then, None for a card of nobody's."""
+        ...
+
+
 class Encoder(Protocol):
     """Turns decisions into the bytes that a till gets."""
 
-    def applied(self, operation: Operation) -> bytes:
-        """The reply to an applied operation."""
+    def applied(self, operation: Operation, decision: Decision, standing: Standing) -> bytes:
+        """The reply to an applied operation, with where it leaves the member."""
         ...
 
     def refused(self, outcome: Outcome, details: Mapping[str, object]) -> bytes:

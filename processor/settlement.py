@@ -144,6 +144,7 @@ class Settlement:
         if is_due_command(command):
             if self._state.account(command.member_id):
                 self._mature(command.member_id)
+                self._state.look_at(command.member_id)
             return _UNKEYED_REPLY
         payload = fingerprint(command)
         repeated = self._repeat(command, payload)

@@ -4,6 +4,7 @@ It serves no gRPC and never imports it, so nothing of it is ever forked.
 """
 
 import asyncio
+import math
 import os
 import socket
 import sys
@@ -100,7 +101,7 @@ def _bound_socket(family: int, address: tuple[Any, ...], option: int) -> socket.
 
 def _http_server(settings: Settings, fleet: Fleet, metrics_dir: str) -> HttpServer:
     registry = CollectorRegistry()
-    registry.register(MultiProcessCollector(None, metrics_dir))  # type: ignore[no-untyped-call]
+    registry.register(WorkerMetrics(metrics_dir))
     registry.register(FleetMetrics(fleet.workers))
     try:
         return HttpServer(settings.http_host, settings.http_port, registry, fleet.health)
@@ -118,6 +119,19 @@ def _no_address(host_name: str, host: str, port_name: str, port: int, error: OSE
 def _format_address(host: str, port: int) -> str:
     """HOST:PORT, or [HOST]:PORT if the host is an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class WorkerMetrics(Collector):
+    """What the workers have to tell, summed up."""
+
+    def __init__(self, metrics_dir: str) -> None:
+        self._files = MultiProcessCollector(None, metrics_dir)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        """Read it off their files, without the gauges of what has gone."""
+        for metric in self._files.collect():  # type: ignore[no-untyped-call]
+            metric.samples = [sample for sample in metric.samples if not math.isnan(sample.value)]
+            yield metric
 
 
 class FleetMetrics(Collector):

@@ -49,23 +49,23 @@ class _NoSpan:
         """Nobody looks."""
 
 
-_NO_SPAN: Final = nullcontext(_NoSpan())
+NO_SPAN: Final = nullcontext(_NoSpan())
 
 
 class NoTracing:
     """Implements Tracing by nothing."""
 
     def call(self, _method: str, _metadata: Iterable[tuple[str, object]]) -> AbstractContextManager[Span]:
-        return _NO_SPAN
+        return NO_SPAN
 
     def link(self) -> object | None:
         return None
 
     def batch(self, _links: Iterable[object | None]) -> AbstractContextManager[object]:
-        return _NO_SPAN
+        return NO_SPAN
 
     def step(self, _name: str) -> AbstractContextManager[object]:
-        return _NO_SPAN
+        return NO_SPAN
 
     def note_step(self, name: str, seconds: float) -> None:
         """Nobody looks."""

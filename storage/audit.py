@@ -14,7 +14,7 @@ from processor.domain.times import format_us
 # What of an account the ledger adds up to; the rest is the operator's.
 LEDGER_FIELDS: Final = ("balance_points", "member_sequence", "entry_hash", "state")
 # What decoding raises for bytes that are not what they should be.
-_UNDECODABLE: Final = (struct.error, LookupError, TypeError, StopIteration)
+UNDECODABLE: Final = (struct.error, LookupError, TypeError, StopIteration)
 
 
 class Finding(NamedTuple):
@@ -65,7 +65,7 @@ class MemberAudit:
         """Go on to the row as it is."""
         try:
             self._last = account_after(self._last, row)
-        except _UNDECODABLE:
+        except UNDECODABLE:
             yield Finding(f"effects of {row.idempotency_key}", "changes of the state", row.effects)
             self._last = account_after(self._last, row._replace(effects=b""))
             self._is_state_known = False
@@ -88,10 +88,10 @@ class MemberAudit:
 
 
 def check_due(state: bytes, noted_us: int | None) -> Iterator[Finding]:
-    """What is wrong with the earliest time that is noted for a member: it must not be later than the state's."""
+    """What is wrong with the earliest time that is noted for a member: it must not be after the state's."""
     try:
         due_us = next_due_us(decode_state(state))
-    except _UNDECODABLE:
+    except UNDECODABLE:
         yield Finding("state of the account", "a member's state", state)
         return
     if due_us is not None and (noted_us is None or noted_us > due_us):

@@ -55,6 +55,10 @@ class PostgresDirectory:
         """The chain with its programs; KeyError if there is none."""
         return self._chains[chain_id]
 
+    def chain_names(self) -> list[str]:
+        """All chains, the oldest first."""
+        return [self._chains[chain_id].name for chain_id in sorted(self._chains)]
+
     def key(self, key_id: str) -> ApiKey | None:
         """The key, unless it is unknown or revoked."""
         return self._keys.get(key_id)
@@ -92,7 +96,10 @@ class PostgresDirectory:
             chain_id: Chain(chain_id, name, back_seconds, ahead_seconds, programs_by_chain[chain_id])
             for chain_id, name, back_seconds, ahead_seconds in chains
         }
-        self._keys = {key_id: ApiKey(key_id, *others, Role(role)) for key_id, *others, role in keys}
+        self._keys = {
+            key_id: ApiKey(key_id, chain_id, secret_sha256, Role(role))
+            for key_id, chain_id, secret_sha256, role in keys
+        }
         self._revision = revision
 
 

@@ -165,8 +165,8 @@ class PostgresTransaction:
         originals: defaultdict[str, list[Original]] = defaultdict(list)
         for key, member_id, kind, outcome, *others in rows:
             followed = tuple(followers[key, member_id])
-            original = Original(key, member_id, Kind(kind), Outcome(outcome), *others, followers=followed)
-            originals[key].append(original)
+            original = Original(key, member_id, Kind(kind), Outcome(outcome), *others)
+            originals[key].append(original._replace(followers=followed))
         return originals
 
     async def _find_followers(self, keys: Sequence[str]) -> defaultdict[tuple[str, int], list[Follower]]:

@@ -28,6 +28,14 @@ class Standby(NamedTuple):
     is_sync: bool
 
 
+class Verification(NamedTuple):
+    """What a `verify` of all chains found; `ended_at_seconds` is in unix time."""
+
+    ended_at_seconds: float
+    operations: int
+    differences: int
+
+
 class Measures(NamedTuple):
     """The database at one moment; `outstanding_points` is by the chain's name.
 
@@ -39,6 +47,7 @@ class Measures(NamedTuple):
     standbys: list[Standby]
     sync_standbys_wanted: int
     due_lag_seconds: float
+    last_verification: Verification | None
 
 
 async def measure(pool: asyncpg.Pool) -> Measures:
@@ -50,6 +59,7 @@ async def measure(pool: asyncpg.Pool) -> Measures:
             standbys = await connection.fetch(_SQL["standbys"])
             wanted = await connection.fetchval(_SQL["sync_standbys_wanted"])
             due_lag_seconds = await connection.fetchval(_SQL["due_lag_seconds"])
+            verification = await connection.fetchrow(_SQL["last_verification"])
     except DATABASE_ERRORS as error:
         raise translate(error) from error
     return Measures(
@@ -58,4 +68,5 @@ async def measure(pool: asyncpg.Pool) -> Measures:
         [Standby(*row) for row in standbys],
         wanted,
         due_lag_seconds,
+        Verification(*verification) if verification else None,
     )

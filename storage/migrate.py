@@ -170,7 +170,7 @@ async def _apply(connection: asyncpg.Connection, step: Migration) -> None:
 async def _apply_to_partitions(connection: asyncpg.Connection, step: Migration) -> None:
     """Run each statement by itself; what was broken off is run again from the beginning."""
     for row in await connection.fetch(_QUERIES["partitions"]):
-        for statement in step.sql.split(";\n"):
+        for statement in step.sql.rstrip(";\n").split(";\n"):
             await connection.execute(statement.format(partition=row["name"]))
     await _record(connection, step)
 

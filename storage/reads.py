@@ -1,12 +1,15 @@
 """Reads beside the hot path, each one round trip that sees the rows of one chain."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
 
 from processor.domain.account import Account
+from processor.domain.member import Holder
 from processor.domain.operation import Recorded
 from processor.domain.outcomes import Outcome
+from processor.domain.state import Tally
 from storage.errors import DATABASE_ERRORS, translate
 from storage.queries import load_queries
 
@@ -21,13 +24,21 @@ class PostgresReader:
 
     async def resolve(self, chain_id: int, member_id: int, card: str) -> int | None:
         """As `LedgerReader.resolve`."""
-        found = await self.account(chain_id, member_id, card)
-        return found.member_id if found else None
+        found = await self.holder(chain_id, member_id, card)
+        return found.account.member_id if found else None
 
-    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
-        """As `LedgerReader.account`."""
-        rows = await self._fetch("account", chain_id, member_id, card)
-        return Account(*rows[0]) if rows else None
+    async def holder(self, chain_id: int, member_id: int, card: str) -> Holder | None:
+        """As `LedgerReader.holder`."""
+        rows = await self._fetch("holder", chain_id, member_id, card)
+        if not rows:
+            return None
+        *account, card_status = rows[0]
+        return Holder(Account(*account), card_status)
+
+    async def tallies(self, chain_id: int, subjects: Sequence[str]) -> dict[str, Tally]:
+        """As `LedgerReader.tallies`."""
+        rows = await self._fetch("tallies", chain_id, subjects)
+        return {subject: Tally(0, *numbers) for subject, *numbers in rows}
 
     async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
         """As `LedgerReader.recorded`."""

@@ -52,15 +52,17 @@ async def verify(
 ) -> Report:
     """Check one chain, or all, as they are at this moment; memory does not grow with the ledger.
 
+    The result for all is recorded, for the service to show.
     `dsn` names the login that owns the tables. `on_progress` is told how many of how many operations are
     done. Raises StorageUnavailable, SchemaMissingError, or DirectoryError if there is no such chain.
     """
-    async with (
-        owner_connection(dsn) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        chain_id = await find_chain(connection, chain) if chain else None
-        return await _Verification(connection, chain_id, on_progress).run()
+    async with owner_connection(dsn) as connection:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            chain_id = await find_chain(connection, chain) if chain else None
+            report = await _Verification(connection, chain_id, on_progress).run()
+        if chain_id is None:
+            await connection.execute(_SQL["record"], report.operations, report.differences_count)
+        return report
 
 
 class _Verification:
@@ -136,7 +138,8 @@ class _Verification:
 
     async def _check_dues(self) -> None:
         """Points must not be forgotten that time is to change."""
-        async for row in self._connection.cursor(_SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE):
+        rows = self._connection.cursor(_SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE)
+        async for row in rows:
             self._report(row["chain_id"], row["member_id"], check_due(row["state"], row["due_at"]))
 
     async def _check_keys(self) -> None:

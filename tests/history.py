@@ -1,6 +1,7 @@
 """Ledgers for tests, by the rules alone: what the service would have recorded, without the service."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import groupby
 from typing import Final
 
@@ -9,14 +10,17 @@ import asyncpg
 from processor.domain.account import Account
 from processor.domain.command import Command, Kind, Receipt
 from processor.domain.decide import decide
+from processor.domain.decision import Decision
+from processor.domain.effects import Effects, LotChange
 from processor.domain.fingerprint import fingerprint
 from processor.domain.operation import Operation, account_after, draft_operation, seal
+from processor.domain.outcomes import Outcome
 from processor.domain.program import Program, Rounding, RoundingScope
 
 DAY_US: Final = 86_400 * 1_000_000
 START_US: Final = 1_767_225_600_000_000  # 2026-01-01
 PROGRAM: Final = Program(1, 0, 1, 100, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 1, 100)
-_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
+COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
 
 
 def accrual(
@@ -39,36 +43,51 @@ def decided(chain_id: int, commands: Sequence[Command]) -> list[Operation]:
     operations = []
     for command in commands:
         account = accounts.get(command.member_id, Account(command.member_id, 0, 0, b""))
-        decision = decide(account, command, PROGRAM)
-        draft = draft_operation(
-            command,
-            account,
-            decision,
-            chain_id=chain_id,
-            payload_fingerprint=fingerprint(command),
-            program_version=PROGRAM.version,
-            recorded_at_us=command.occurred_at_us + 1_000_000,
-        )
-        operations.append(seal(draft, f"reply to {command.idempotency_key}".encode(), account.entry_hash))
-        accounts[command.member_id] = account_after(operations[-1])
+        operations.append(recorded(chain_id, account, command, decide(account, command, PROGRAM)))
+        accounts[command.member_id] = account_after(account, operations[-1])
+    return operations
+
+
+def recorded(chain_id: int, account: Account, command: Command, decision: Decision) -> Operation:
+    """The operation of a command decided so."""
+    draft = draft_operation(
+        command,
+        account,
+        decision,
+        chain_id=chain_id,
+        payload_fingerprint=fingerprint(command),
+        program_version=PROGRAM.version,
+        recorded_at_us=command.occurred_at_us + 1_000_000,
+    )
+    return seal(draft, f"reply to {command.idempotency_key}".encode(), account.entry_hash)
+
+
+def dated_history(chain_id: int, member_id: int, expiries_us: Sequence[int]) -> list[Operation]:
+    """The operations of a new member who earns 100 points for each of the times at which they expire."""
+    account, operations = Account(member_id, 0, 0, b""), []
+    for number, expires_at_us in enumerate(expiries_us):
+        command = accrual(f"dated-{member_id}-{number}", member_id, occurred_at_us=START_US + number)
+        effects = Effects(lots=(LotChange(0, expires_at_us, 100),))
+        decision = Decision(Outcome.APPLIED, earned_points=100, effects=effects)
+        operations.append(recorded(chain_id, account, command, decision))
+        account = account_after(account, operations[-1])
     return operations
 
 
 async def write(connection: asyncpg.Connection, operations: Sequence[Operation]) -> None:
-    """Append operations to the ledger and bring their members' accounts up to them."""
+    """Append all operations of some members to the ledger and bring their accounts up to them."""
     for operation in operations:
         await connection.execute("SELECT ensure_partition($1)", operation.occurred_at_us)
-    await connection.copy_records_to_table("operation", records=operations, columns=_COLUMNS)
+    await connection.copy_records_to_table("operation", records=operations, columns=COLUMNS)
     in_order = sorted(operations, key=lambda row: (row.chain_id, row.member_id, row.member_sequence))
-    for (chain_id, _), rows in groupby(in_order, key=lambda row: (row.chain_id, row.member_id)):
-        *_, last = rows
+    for (chain_id, member_id), rows in groupby(in_order, key=lambda row: (row.chain_id, row.member_id)):
         await connection.execute(
-            "INSERT INTO account (chain_id, member_id, balance_points, member_sequence, entry_hash)"
-            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (chain_id, member_id) DO UPDATE SET"
-            " (balance_points, member_sequence, entry_hash)"
-            " = (excluded.balance_points, excluded.member_sequence, excluded.entry_hash)",
+            "INSERT INTO account (chain_id, member_id, balance_points, member_sequence, entry_hash, state)"
+            " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (chain_id, member_id) DO UPDATE SET"
+            " (balance_points, member_sequence, entry_hash, state)"
+            " = (excluded.balance_points, excluded.member_sequence, excluded.entry_hash, excluded.state)",
             chain_id,
-            *account_after(last),
+            *reduce(account_after, rows, Account(member_id, 0, 0, b""))[:5],
         )
 
 

@@ -77,7 +77,9 @@ def differences(expected: dict[str, Any], answer: dict[str, Any]) -> dict[str, t
     """By name, what was expected and what was answered, where they are not the same."""
     wanted = {"outcome": "APPLIED", **expected}
     return {
-        name: (value, answer.get(name)) for name, value in wanted.items() if not _matches(value, answer.get(name))
+        name: (value, answer.get(name))
+        for name, value in wanted.items()
+        if not _matches(value, answer.get(name))
     }
 
 

@@ -11,16 +11,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.collector import collector
 from benchmarks.compare.client import BenchmarkError, Client, Load
 from benchmarks.compare.empty import empty_server
-from benchmarks.compare.figures import EMPTY, FLOOR, figures
+from benchmarks.compare.figures import EMPTY, FLOOR, TRACED, UNTRACED, figures
 from benchmarks.compare.floor import FloorLoad
 from benchmarks.compare.loads import UNARY, CallLoad, StreamLoad, Till, batch_of, stream_of
 from benchmarks.compare.measure import Processes, Subject
 from benchmarks.compare.report import Report, print_report, write_json
 from benchmarks.compare.rounds import Round, run_rounds, runs
+from benchmarks.compare.tracing import SAMPLE_RATIO, tracing_costs
 from benchmarks.machine import describe_machine, describe_postgres
-from benchmarks.service import Service, add_chain, own_service, verify
+from benchmarks.service import Service, add_chain, own_service, traced_service, verify
 from processor.cli.errors import CommandError
 from processor.domain.failures import StorageFailure
 from storage.embedded import EmbeddedPostgresError
@@ -79,16 +81,20 @@ def compare(
 def run_comparison(settings: Settings) -> Report:
     """Set up everything, measure, verify the ledger. Raises BenchmarkError."""
     machine = describe_machine()
-    with own_service("bench", workers=settings.workers) as service:
+    with own_service("bench", workers=settings.workers) as service, collector() as collector_url:
         with _errors.status(f"Enrolling {settings.members:,} members of two chains"):
             floor_chain_id = asyncio.run(_prepare(service, settings.members))
-        with _subjects(service, floor_chain_id, settings) as subjects:
+        with (
+            traced_service(service, collector_url, SAMPLE_RATIO, settings.workers) as traced,
+            _subjects(service, traced, floor_chain_id, settings) as subjects,
+        ):
             _settle_in(service, subjects[0])
             measured = _run_visibly(subjects, settings)
+        costs = tracing_costs(collector_url)
         with _errors.status("Verifying the ledger"):
             is_clean = verify(service.dsn)
         postgres = asyncio.run(describe_postgres(service.dsn))
-    return Report(machine, postgres, settings._asdict(), figures(measured), is_clean)
+    return Report(machine, postgres, settings._asdict(), figures(measured), costs, is_clean)
 
 
 async def _prepare(service: Service, members: int) -> int:
@@ -115,19 +121,23 @@ async def _analyze(dsn: str) -> None:
 
 
 @contextmanager
-def _subjects(service: Service, floor_chain_id: int, settings: Settings) -> Iterator[Sequence[Subject]]:
+def _subjects(
+    service: Service, traced: Service, floor_chain_id: int, settings: Settings
+) -> Iterator[Sequence[Subject]]:
     """All that are compared, each with a client process of its own."""
     postgres = service.postgres_pid
     till = Till(service.target, service.api_key, _CONNECTIONS, settings.members, settings.zipf)
     floor = FloorLoad(service.dsn, floor_chain_id, settings.members, settings.zipf, _BATCH_OPS)
-    own: dict[str, Load] = {
-        "unary": CallLoad(till, UNARY, _UNARY_IN_FLIGHT),
-        f"batch of {_BATCH_OPS}": CallLoad(till, batch_of(_BATCH_OPS), _BATCHES_IN_FLIGHT),
-        f"stream, {_MESSAGE_OPS} a message": StreamLoad(till, stream_of(_MESSAGE_OPS)),
-    }
+    unary = CallLoad(till, UNARY, _UNARY_IN_FLIGHT)
+    own: list[tuple[str, Service, Load]] = [
+        (UNTRACED, service, unary),
+        (TRACED, traced, replace(unary, till=replace(till, target=traced.target))),
+        (f"batch of {_BATCH_OPS}", service, CallLoad(till, batch_of(_BATCH_OPS), _BATCHES_IN_FLIGHT)),
+        (f"stream, {_MESSAGE_OPS} a message", service, StreamLoad(till, stream_of(_MESSAGE_OPS))),
+    ]
     with ExitStack() as stack:
         empty = stack.enter_context(empty_server())
-        empty_load = CallLoad(replace(till, target=empty.target), UNARY, _UNARY_IN_FLIGHT)
+        empty_load = replace(unary, till=replace(till, target=empty.target))
         yield [
             Subject(FLOOR, stack.enter_context(Client(floor)), Processes(None, postgres)),
             Subject(EMPTY, stack.enter_context(Client(empty_load)), Processes(empty.pid, postgres)),
@@ -135,10 +145,10 @@ def _subjects(service: Service, floor_chain_id: int, settings: Settings) -> Iter
                 Subject(
                     name,
                     stack.enter_context(Client(load)),
-                    Processes(service.server_pid, postgres),
-                    service.metrics_url,
+                    Processes(serving.server_pid, postgres),
+                    serving.metrics_url,
                 )
-                for name, load in own.items()
+                for name, serving, load in own
             ),
         ]
 

@@ -9,6 +9,8 @@ from benchmarks.compare.rounds import Round
 
 FLOOR: Final = "floor"
 EMPTY: Final = "empty handler"
+UNTRACED: Final = "unary"
+TRACED: Final = "unary, 1 % traced"
 
 
 class Figure(NamedTuple):
@@ -52,8 +54,14 @@ def _cpu_to_floor(sample: Sample, samples: Round) -> float | None:
     return (sample.server_us + sample.postgres_us) / samples[FLOOR].postgres_us
 
 
+def _server_to_untraced(sample: Sample, samples: Round) -> float | None:
+    """What the server spends on an operation, in multiples of the same load without tracing."""
+    return sample.server_us / samples[UNTRACED].server_us if sample is samples[TRACED] else None
+
+
 _RATIOS: Final[Sequence[tuple[str, _Ratio]]] = (
     ("throughput_to_floor", _throughput_to(FLOOR)),
     ("throughput_to_empty_handler", _throughput_to(EMPTY)),
     ("cpu_to_floor", _cpu_to_floor),
+    ("server_to_untraced", _server_to_untraced),
 )

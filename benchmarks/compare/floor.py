@@ -20,7 +20,7 @@ from benchmarks.members import Members
 from benchmarks.requests import Requests
 from processor.call import CallGroup
 from processor.domain.account import Account
-from processor.domain.batch import AccountChange, Loaded
+from processor.domain.batch import Loaded
 from processor.domain.chain import Chain
 from processor.domain.operation import Operation
 from processor.rpc.convert import accrue_command
@@ -32,6 +32,8 @@ from storage.pool import open_pool
 
 _UPDATE_ACCOUNTS: Final = files(__package__).joinpath("floor.sql").read_text("utf-8")
 _OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
+# Those that a batch changes.
+_ACCOUNT_COLUMNS: Final = Account._fields.index("segments")
 _STATEMENT_TIMEOUT_SECONDS: Final = 60
 
 
@@ -92,12 +94,12 @@ class FloorSession:
             self._chain, group.calls, ProtobufEncoder(), now_us=_now_us(), loop_seconds=0, uncertain={}
         )
         member_ids = settlement.wanted().member_ids
-        loaded = Loaded({member_id: self._account(member_id) for member_id in member_ids}, {}, {}, 0)
-        settlement.settle(loaded)
-        changes = sorted(settlement.account_changes(loaded))
-        accounts = list(map(_changed, changes))
-        self._accounts.update((account.member_id, account) for account in accounts)
-        return Batch(settlement.operations, accounts)
+        accounts = {member_id: self._account(member_id) for member_id in member_ids}
+        settlement.settle(Loaded(accounts, {}, {}, 0, {}, {}))
+        written = settlement.written()
+        changed = [Account(*change[:-1]) for change in sorted(written.accounts)]
+        self._accounts.update((account.member_id, account) for account in changed)
+        return Batch(written.operations, changed)
 
     def _account(self, member_id: int) -> Account:
         return self._accounts.get(member_id) or Account(member_id, 0, 0, b"")
@@ -113,12 +115,8 @@ class FloorSession:
         await self._connection.copy_records_to_table(
             self._partition, records=batch.operations, columns=_OPERATION_COLUMNS
         )
-        columns = zip(*batch.accounts, strict=True)
+        columns = zip(*[account[:_ACCOUNT_COLUMNS] for account in batch.accounts], strict=True)
         await self._connection.execute(_UPDATE_ACCOUNTS, self._load.chain_id, *columns)
-
-
-def _changed(change: AccountChange) -> Account:
-    return Account._make(change[:-1])
 
 
 def _now_us() -> int:

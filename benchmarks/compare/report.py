@@ -1,7 +1,7 @@
 """The figures of a comparison, for people and for machines."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compare.figures import Figure, Figures
+from benchmarks.compare.figures import TRACED, UNTRACED, Figure, Figures
+from benchmarks.compare.tracing import SAMPLE_RATIO, TracingCosts
 
 # Lines that a program reads must not be broken at the width of a terminal that is not there.
 _PIPED_COLUMNS = 200
@@ -23,6 +24,7 @@ class Report(NamedTuple):
     postgres: Mapping[str, str]
     settings: Mapping[str, object]
     figures: Mapping[str, Figures]
+    tracing_us: TracingCosts
     verified: bool
 
 
@@ -32,7 +34,8 @@ def write_json(report: Report, path: Path) -> None:
         subject: {name: figure._asdict() for name, figure in figures.items()}
         for subject, figures in report.figures.items()
     }
-    path.write_text(json.dumps({**report._asdict(), "figures": subjects}, indent=2) + "\n", "utf-8")
+    whole = {**report._asdict(), "figures": subjects, "tracing_us": report.tracing_us._asdict()}
+    path.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
 
 
 def print_report(report: Report) -> None:
@@ -41,11 +44,26 @@ def print_report(report: Report) -> None:
     if not console.is_terminal:
         console.width = _PIPED_COLUMNS
     console.print(_table(report.figures))
+    for line in _tracing_lines(report.figures, report.tracing_us):
+        console.print(line)
     console.print(
         ", ".join(f"{name} {value}" for name, value in {**report.machine, **report.postgres}.items())
     )
     console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
     console.print(f"verify: {'clean' if report.verified else 'NOT CLEAN'}")
+
+
+def _tracing_lines(figures: Mapping[str, Figures], costs: TracingCosts) -> Iterator[str]:
+    """What tracing costs: the two servers as they are accounted for, and its own calls alone."""
+    ratio = _with_spread(figures[TRACED]["server_to_untraced"], ".2f")
+    yield f"server CPU with tracing of {SAMPLE_RATIO:.0%} of the unary calls, to that without: {ratio}"
+    server_us, batch_ops = (figures[UNTRACED][name].median for name in ("server_us", "batch_ops"))
+    for state, cost_us in (
+        ("off", costs.off_us(batch_ops)),
+        (f"of {SAMPLE_RATIO:.0%}", costs.on_us(batch_ops)),
+    ):
+        share = cost_us / server_us
+        yield f"calls of tracing, {state}: {cost_us:.2f} us, {share:.2%} of the server CPU of a unary call"
 
 
 def _table(figures: Mapping[str, Figures]) -> Table:

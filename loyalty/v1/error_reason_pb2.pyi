@@ -43,20 +43,43 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED, not recorded. The API key is unknown, mistyped or revoked. The till: ask the operator
     for a key; repeat the call with it.
     """
+    ERROR_REASON_CALLER_NOT_ALLOWED: _ErrorReason.ValueType  # 12
+    """PERMISSION_DENIED, not recorded. The API key may not make this call: Adjust is for keys of the role
+    "operator". The till: do not repeat it; the operator makes it, with a key of that role.
+    """
     ERROR_REASON_MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 20
-    """NOT_FOUND, not recorded. No member with this member_id or card. The till: enrol the member or correct the
-    card, then send the same call again.
+    """NOT_FOUND, not recorded. No member with this member_id, card or phone. The till: enrol the member or
+    correct the card, then send the same call again.
     """
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 21
     """NOT_FOUND. No operation is recorded under this idempotency key. The till: send the original call again."""
+    ERROR_REASON_ORIGINAL_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """NOT_FOUND, not recorded. The member has no operation under original_idempotency_key, or for Capture and Void
+    no hold; metadata has `original_key`. The till: correct the key or the member, or send the original call
+    first, then the same call again.
+    """
+    ERROR_REASON_MEMBER_CLOSED: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION, not recorded. The membership is closed. The till: sell without points."""
+    ERROR_REASON_CARD_BLOCKED: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION, not recorded. The card is blocked and can't spend points; it can still earn. The till:
+    ask for another card, or sell without redeeming; once the card is unblocked the same call can be sent
+    again.
+    """
+    ERROR_REASON_CARD_REPLACED: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card."""
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS, not recorded. The key belongs to an earlier call with another payload; metadata has
     `differing_fields`, comma-separated. Nothing was done. The till: this is a new sale, so send it under a
     new key; if it was meant as a repeat, send exactly what was sent first.
     """
+    ERROR_REASON_CARD_TAKEN: _ErrorReason.ValueType  # 31
+    """ALREADY_EXISTS, not recorded. The card or phone that is to be added belongs to another member. The till:
+    correct it, or block and replace it for that member.
+    """
     ERROR_REASON_INSUFFICIENT_POINTS: _ErrorReason.ValueType  # 40
-    """FAILED_PRECONDITION, recorded. The member has fewer points than the call redeems; metadata has
-    `balance_points` and `redeem_points`. The till: offer at most the balance, under a new key.
+    """FAILED_PRECONDITION, recorded. The member can spend fewer points than the call redeems or holds; metadata
+    has `balance_points`, `available_points` and `redeem_points`. The till: offer at most the available points,
+    under a new key.
     """
     ERROR_REASON_REDEMPTION_BELOW_MINIMUM: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION, recorded. Fewer points than the program lets a member redeem at once; metadata has
@@ -68,8 +91,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `limit_points`, under a new key.
     """
     ERROR_REASON_BALANCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 43
-    """FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points;
-    metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
+    """FAILED_PRECONDITION, recorded. The balance would leave the range of -1,000,000,000,000,000 to
+    1,000,000,000,000,000 points; metadata has `balance_points`. The till: nothing; the operator looks at the
+    member and the program.
+    """
+    ERROR_REASON_REWARD_NOT_AVAILABLE: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
+    `why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
+    member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
+    under a new key; Quote lists what can be had.
+    """
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
+    terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
+    and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
+    """
+    ERROR_REASON_QUOTE_OUTDATED: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
+    commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
+    something else was quoted. The till: show the customer a new Quote and check
+    out with its token, under a new key; or check out without a token.
+    """
+    ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at
+    once; metadata has `limit_points` and `redeem_points`. The till: nothing; the sale stands, and the operator
+    settles the points.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 50
     """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the
@@ -94,6 +140,37 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL_ERROR: _ErrorReason.ValueType  # 60
     """INTERNAL, not recorded. A defect of the server; its log has the details under `request_id`, which is in
     the metadata too. The till: send the same call again once, then report it.
+    """
+    ERROR_REASON_HOLD_CAPTURED: _ErrorReason.ValueType  # 70
+    """FAILED_PRECONDITION, recorded. The hold was captured before; nothing of it is held any more. The till: take
+    the order as paid with the points of that capture; GetOperation with its key tells how many.
+    """
+    ERROR_REASON_HOLD_VOID: _ErrorReason.ValueType  # 71
+    """FAILED_PRECONDITION, recorded. The hold was voided before. The till: redeem, or hold anew, under a new key."""
+    ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 72
+    """FAILED_PRECONDITION, recorded. The time of the hold is over, and its points can be spent again. The till:
+    redeem, or hold anew, under a new key.
+    """
+    ERROR_REASON_CAPTURE_ABOVE_HOLD: _ErrorReason.ValueType  # 73
+    """FAILED_PRECONDITION, recorded. The capture takes more points than are held; metadata has `held_points` and
+    `points`. The till: capture at most `held_points`, under a new key.
+    """
+    ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 74
+    """FAILED_PRECONDITION, recorded. The member has as many open holds as the program allows; metadata has
+    `open_max`. The till: capture or void one of them first, then hold under a new key.
+    """
+    ERROR_REASON_NOT_REVERSIBLE: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so, or it was refused itself;
+    metadata has `original_key`. The till: void a hold, and leave what was refused as it is.
+    """
+    ERROR_REASON_ALREADY_REVERSED: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION, recorded. Nothing of the original is left that could be undone. The till: take it as
+    done.
+    """
+    ERROR_REASON_RETURN_ABOVE_ORIGINAL: _ErrorReason.ValueType  # 82
+    """FAILED_PRECONDITION, recorded. More comes back of a line than was sold and not returned yet; metadata has
+    `line_number` and `remaining_quantity_milli`, 0 too if the receipt had no such line. The till: return at most
+    that, under a new key; reverse a sale that had no lines as a whole.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -125,20 +202,43 @@ ERROR_REASON_API_KEY_INVALID: ErrorReason.ValueType  # 11
 """UNAUTHENTICATED, not recorded. The API key is unknown, mistyped or revoked. The till: ask the operator
 for a key; repeat the call with it.
 """
+ERROR_REASON_CALLER_NOT_ALLOWED: ErrorReason.ValueType  # 12
+"""PERMISSION_DENIED, not recorded. The API key may not make this call: Adjust is for keys of the role
+"operator". The till: do not repeat it; the operator makes it, with a key of that role.
+"""
 ERROR_REASON_MEMBER_NOT_FOUND: ErrorReason.ValueType  # 20
-"""NOT_FOUND, not recorded. No member with this member_id or card. The till: enrol the member or correct the
-card, then send the same call again.
+"""NOT_FOUND, not recorded. No member with this member_id, card or phone. The till: enrol the member or
+correct the card, then send the same call again.
 """
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 21
 """NOT_FOUND. No operation is recorded under this idempotency key. The till: send the original call again."""
+ERROR_REASON_ORIGINAL_NOT_FOUND: ErrorReason.ValueType  # 22
+"""NOT_FOUND, not recorded. The member has no operation under original_idempotency_key, or for Capture and Void
+no hold; metadata has `original_key`. The till: correct the key or the member, or send the original call
+first, then the same call again.
+"""
+ERROR_REASON_MEMBER_CLOSED: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION, not recorded. The membership is closed. The till: sell without points."""
+ERROR_REASON_CARD_BLOCKED: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION, not recorded. The card is blocked and can't spend points; it can still earn. The till:
+ask for another card, or sell without redeeming; once the card is unblocked the same call can be sent
+again.
+"""
+ERROR_REASON_CARD_REPLACED: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card."""
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS, not recorded. The key belongs to an earlier call with another payload; metadata has
 `differing_fields`, comma-separated. Nothing was done. The till: this is a new sale, so send it under a
 new key; if it was meant as a repeat, send exactly what was sent first.
 """
+ERROR_REASON_CARD_TAKEN: ErrorReason.ValueType  # 31
+"""ALREADY_EXISTS, not recorded. The card or phone that is to be added belongs to another member. The till:
+correct it, or block and replace it for that member.
+"""
 ERROR_REASON_INSUFFICIENT_POINTS: ErrorReason.ValueType  # 40
-"""FAILED_PRECONDITION, recorded. The member has fewer points than the call redeems; metadata has
-`balance_points` and `redeem_points`. The till: offer at most the balance, under a new key.
+"""FAILED_PRECONDITION, recorded. The member can spend fewer points than the call redeems or holds; metadata
+has `balance_points`, `available_points` and `redeem_points`. The till: offer at most the available points,
+under a new key.
 """
 ERROR_REASON_REDEMPTION_BELOW_MINIMUM: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION, recorded. Fewer points than the program lets a member redeem at once; metadata has
@@ -150,8 +250,31 @@ has `limit_points` (the most that this receipt takes) and `redeem_points`. The t
 `limit_points`, under a new key.
 """
 ERROR_REASON_BALANCE_OUT_OF_RANGE: ErrorReason.ValueType  # 43
-"""FAILED_PRECONDITION, recorded. The balance would leave the range of 0 to 1,000,000,000,000,000 points;
-metadata has `balance_points`. The till: nothing; the operator looks at the member and the program.
+"""FAILED_PRECONDITION, recorded. The balance would leave the range of -1,000,000,000,000,000 to
+1,000,000,000,000,000 points; metadata has `balance_points`. The till: nothing; the operator looks at the
+member and the program.
+"""
+ERROR_REASON_REWARD_NOT_AVAILABLE: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
+`why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
+member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
+under a new key; Quote lists what can be had.
+"""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
+terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
+and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
+"""
+ERROR_REASON_QUOTE_OUTDATED: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
+commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
+something else was quoted. The till: show the customer a new Quote and check
+out with its token, under a new key; or check out without a token.
+"""
+ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at
+once; metadata has `limit_points` and `redeem_points`. The till: nothing; the sale stands, and the operator
+settles the points.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 50
 """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the
@@ -176,5 +299,36 @@ same call again; another server, or this one once restarted, answers it.
 ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 60
 """INTERNAL, not recorded. A defect of the server; its log has the details under `request_id`, which is in
 the metadata too. The till: send the same call again once, then report it.
+"""
+ERROR_REASON_HOLD_CAPTURED: ErrorReason.ValueType  # 70
+"""FAILED_PRECONDITION, recorded. The hold was captured before; nothing of it is held any more. The till: take
+the order as paid with the points of that capture; GetOperation with its key tells how many.
+"""
+ERROR_REASON_HOLD_VOID: ErrorReason.ValueType  # 71
+"""FAILED_PRECONDITION, recorded. The hold was voided before. The till: redeem, or hold anew, under a new key."""
+ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 72
+"""FAILED_PRECONDITION, recorded. The time of the hold is over, and its points can be spent again. The till:
+redeem, or hold anew, under a new key.
+"""
+ERROR_REASON_CAPTURE_ABOVE_HOLD: ErrorReason.ValueType  # 73
+"""FAILED_PRECONDITION, recorded. The capture takes more points than are held; metadata has `held_points` and
+`points`. The till: capture at most `held_points`, under a new key.
+"""
+ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 74
+"""FAILED_PRECONDITION, recorded. The member has as many open holds as the program allows; metadata has
+`open_max`. The till: capture or void one of them first, then hold under a new key.
+"""
+ERROR_REASON_NOT_REVERSIBLE: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION, recorded. The original is of a kind that can't be undone so, or it was refused itself;
+metadata has `original_key`. The till: void a hold, and leave what was refused as it is.
+"""
+ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION, recorded. Nothing of the original is left that could be undone. The till: take it as
+done.
+"""
+ERROR_REASON_RETURN_ABOVE_ORIGINAL: ErrorReason.ValueType  # 82
+"""FAILED_PRECONDITION, recorded. More comes back of a line than was sold and not returned yet; metadata has
+`line_number` and `remaining_quantity_milli`, 0 too if the receipt had no such line. The till: return at most
+that, under a new key; reverse a sale that had no lines as a whole.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

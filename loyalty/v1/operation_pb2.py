@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aloyalty/v1/operation.proto\x12\nloyalty.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"W\n\x08LineItem\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x16\n\x0equantity_milli\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\"W\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12#\n\x05lines\x18\x03 \x03(\x0b\x32\x14.loyalty.v1.LineItem\"\xa6\x03\n\tOperation\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.loyalty.v1.OperationKind\x12\x11\n\tmember_id\x18\x03 \x01(\x03\x12\x17\n\x0fmember_sequence\x18\x04 \x01(\x03\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rearned_points\x18\x07 \x01(\x03\x12\x17\n\x0fredeemed_points\x18\x08 \x01(\x03\x12\x16\n\x0eredeemed_minor\x18\t \x01(\x03\x12\x15\n\rpayable_minor\x18\n \x01(\x03\x12\x16\n\x0e\x62\x61lance_points\x18\x0b \x01(\x03\x12\x17\n\x0fprogram_version\x18\x0c \x01(\x05\x12\x10\n\x08store_id\x18\r \x01(\t\x12\x13\n\x0bterminal_id\x18\x0e \x01(\t\x12\x12\n\nreceipt_id\x18\x0f \x01(\t\"\x98\x01\n\x0fOperationResult\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12*\n\toperation\x18\x03 \x01(\x0b\x32\x15.loyalty.v1.OperationH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome*\x82\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15OPERATION_KIND_ACCRUE\x10\x01\x12\x19\n\x15OPERATION_KIND_REDEEM\x10\x02\x12\x1b\n\x17OPERATION_KIND_CHECKOUT\x10\x03\x42\x31\n\nloyalty.v1P\x01Z\x14loyalty/v1;loyaltyv1\xaa\x02\nLoyalty.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aloyalty/v1/operation.proto\x12\nloyalty.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"f\n\x08LineItem\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x16\n\x0equantity_milli\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\r\n\x05\x62rand\x18\x05 \x01(\t\"W\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12#\n\x05lines\x18\x03 \x03(\x0b\x32\x14.loyalty.v1.LineItem\":\n\x0b\x41ppliedRule\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\r\n\x05minor\x18\x03 \x01(\x03\"G\n\x04Tier\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x05\x12\x11\n\tnext_name\x18\x03 \x01(\t\x12\x0f\n\x07missing\x18\x04 \x01(\x03\"\xcf\x06\n\tOperation\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.loyalty.v1.OperationKind\x12\x11\n\tmember_id\x18\x03 \x01(\x03\x12\x17\n\x0fmember_sequence\x18\x04 \x01(\x03\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rearned_points\x18\x07 \x01(\x03\x12\x17\n\x0fredeemed_points\x18\x08 \x01(\x03\x12\x16\n\x0eredeemed_minor\x18\t \x01(\x03\x12\x15\n\rpayable_minor\x18\n \x01(\x03\x12\x16\n\x0e\x62\x61lance_points\x18\x0b \x01(\x03\x12\x17\n\x0fprogram_version\x18\x0c \x01(\x05\x12\x10\n\x08store_id\x18\r \x01(\t\x12\x13\n\x0bterminal_id\x18\x0e \x01(\t\x12\x12\n\nreceipt_id\x18\x0f \x01(\t\x12\x16\n\x0e\x64iscount_minor\x18\x10 \x01(\x03\x12\x18\n\x10\x61vailable_points\x18\x11 \x01(\x03\x12\x13\n\x0bheld_points\x18\x12 \x01(\x03\x12\x16\n\x0epending_points\x18\x13 \x01(\x03\x12\x1e\n\x04tier\x18\x14 \x01(\x0b\x32\x10.loyalty.v1.Tier\x12.\n\rapplied_rules\x18\x15 \x03(\x0b\x32\x17.loyalty.v1.AppliedRule\x12\r\n\x05\x66lags\x18\x16 \x03(\t\x12\x1b\n\x13offline_differences\x18\x17 \x03(\t\x12\x18\n\x10shortfall_points\x18\x18 \x01(\x03\x12\x17\n\x0fshortfall_minor\x18\x19 \x01(\x03\x12\x14\n\x0crefund_minor\x18\x1a \x01(\x03\x12 \n\x18original_idempotency_key\x18\x1b \x01(\t\x12\x33\n\x0fhold_expires_at\x18\x1c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06reason\x18\x1d \x01(\x0e\x32\x1c.loyalty.v1.AdjustmentReason\"\x98\x01\n\x0fOperationResult\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12*\n\toperation\x18\x03 \x01(\x0b\x32\x15.loyalty.v1.OperationH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome*\xf6\x02\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15OPERATION_KIND_ACCRUE\x10\x01\x12\x19\n\x15OPERATION_KIND_REDEEM\x10\x02\x12\x1b\n\x17OPERATION_KIND_CHECKOUT\x10\x03\x12\x17\n\x13OPERATION_KIND_HOLD\x10\x04\x12\x1a\n\x16OPERATION_KIND_CAPTURE\x10\x05\x12\x17\n\x13OPERATION_KIND_VOID\x10\x06\x12\x1a\n\x16OPERATION_KIND_REVERSE\x10\x07\x12\x19\n\x15OPERATION_KIND_RETURN\x10\x08\x12\x19\n\x15OPERATION_KIND_ADJUST\x10\t\x12\x1b\n\x17OPERATION_KIND_ACTIVATE\x10\x10\x12\x19\n\x15OPERATION_KIND_EXPIRE\x10\x11\x12\x1a\n\x16OPERATION_KIND_RELEASE\x10\x12*\xf6\x01\n\x10\x41\x64justmentReason\x12!\n\x1d\x41\x44JUSTMENT_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x41\x44JUSTMENT_REASON_COMPENSATION\x10\x01\x12\x1c\n\x18\x41\x44JUSTMENT_REASON_SURVEY\x10\x02\x12\x1c\n\x18\x41\x44JUSTMENT_REASON_REVIEW\x10\x03\x12\x1e\n\x1a\x41\x44JUSTMENT_REASON_REFERRAL\x10\x04\x12\x1d\n\x19\x41\x44JUSTMENT_REASON_CONTEST\x10\x05\x12 \n\x1c\x41\x44JUSTMENT_REASON_CORRECTION\x10\x06\x42\x31\n\nloyalty.v1P\x01Z\x14loyalty/v1;loyaltyv1\xaa\x02\nLoyalty.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'loyalty.v1.operation_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\nloyalty.v1P\001Z\024loyalty/v1;loyaltyv1\252\002\nLoyalty.V1'
-  _globals['_OPERATIONKIND']._serialized_start=859
-  _globals['_OPERATIONKIND']._serialized_end=989
+  _globals['_OPERATIONKIND']._serialized_start=1432
+  _globals['_OPERATIONKIND']._serialized_end=1806
+  _globals['_ADJUSTMENTREASON']._serialized_start=1809
+  _globals['_ADJUSTMENTREASON']._serialized_end=2055
   _globals['_LINEITEM']._serialized_start=100
-  _globals['_LINEITEM']._serialized_end=187
-  _globals['_RECEIPT']._serialized_start=189
-  _globals['_RECEIPT']._serialized_end=276
-  _globals['_OPERATION']._serialized_start=279
-  _globals['_OPERATION']._serialized_end=701
-  _globals['_OPERATIONRESULT']._serialized_start=704
-  _globals['_OPERATIONRESULT']._serialized_end=856
+  _globals['_LINEITEM']._serialized_end=202
+  _globals['_RECEIPT']._serialized_start=204
+  _globals['_RECEIPT']._serialized_end=291
+  _globals['_APPLIEDRULE']._serialized_start=293
+  _globals['_APPLIEDRULE']._serialized_end=351
+  _globals['_TIER']._serialized_start=353
+  _globals['_TIER']._serialized_end=424
+  _globals['_OPERATION']._serialized_start=427
+  _globals['_OPERATION']._serialized_end=1274
+  _globals['_OPERATIONRESULT']._serialized_start=1277
+  _globals['_OPERATIONRESULT']._serialized_end=1429
 # @@protoc_insertion_point(module_scope)

@@ -34,9 +34,27 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     OPERATION_KIND_REDEEM: _OperationKind.ValueType  # 2
     """Points spent on a receipt; nothing is earned."""
     OPERATION_KIND_CHECKOUT: _OperationKind.ValueType  # 3
-    """Points spent on and earned for one receipt, atomically.
-    Numbers 4 to 15 are kept for holds, captures, voids, reversals, returns and adjustments.
+    """Points spent on and earned for one receipt, atomically."""
+    OPERATION_KIND_HOLD: _OperationKind.ValueType  # 4
+    """Points set apart for an order; they stay the member's, but can't be spent."""
+    OPERATION_KIND_CAPTURE: _OperationKind.ValueType  # 5
+    """Held points spent, all or part; the rest can be spent again."""
+    OPERATION_KIND_VOID: _OperationKind.ValueType  # 6
+    """Held points that can be spent again."""
+    OPERATION_KIND_REVERSE: _OperationKind.ValueType  # 7
+    """An earlier operation undone, as far as it is not undone yet."""
+    OPERATION_KIND_RETURN: _OperationKind.ValueType  # 8
+    """Goods of an earlier receipt brought back, by line and quantity."""
+    OPERATION_KIND_ADJUST: _OperationKind.ValueType  # 9
+    """Points given or taken by the operator, for a reason.
+    Numbers 10 to 15 are kept for further kinds that a till can ask for.
     """
+    OPERATION_KIND_ACTIVATE: _OperationKind.ValueType  # 16
+    """By the service itself: pending points can be spent from now on."""
+    OPERATION_KIND_EXPIRE: _OperationKind.ValueType  # 17
+    """By the service itself: points whose time has come are gone."""
+    OPERATION_KIND_RELEASE: _OperationKind.ValueType  # 18
+    """By the service itself: the time of a hold is over, and its points can be spent again."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """What an operation does to a member's points."""
@@ -48,10 +66,68 @@ OPERATION_KIND_ACCRUE: OperationKind.ValueType  # 1
 OPERATION_KIND_REDEEM: OperationKind.ValueType  # 2
 """Points spent on a receipt; nothing is earned."""
 OPERATION_KIND_CHECKOUT: OperationKind.ValueType  # 3
-"""Points spent on and earned for one receipt, atomically.
-Numbers 4 to 15 are kept for holds, captures, voids, reversals, returns and adjustments.
+"""Points spent on and earned for one receipt, atomically."""
+OPERATION_KIND_HOLD: OperationKind.ValueType  # 4
+"""Points set apart for an order; they stay the member's, but can't be spent."""
+OPERATION_KIND_CAPTURE: OperationKind.ValueType  # 5
+"""Held points spent, all or part; the rest can be spent again."""
+OPERATION_KIND_VOID: OperationKind.ValueType  # 6
+"""Held points that can be spent again."""
+OPERATION_KIND_REVERSE: OperationKind.ValueType  # 7
+"""An earlier operation undone, as far as it is not undone yet."""
+OPERATION_KIND_RETURN: OperationKind.ValueType  # 8
+"""Goods of an earlier receipt brought back, by line and quantity."""
+OPERATION_KIND_ADJUST: OperationKind.ValueType  # 9
+"""Points given or taken by the operator, for a reason.
+Numbers 10 to 15 are kept for further kinds that a till can ask for.
 """
+OPERATION_KIND_ACTIVATE: OperationKind.ValueType  # 16
+"""By the service itself: pending points can be spent from now on."""
+OPERATION_KIND_EXPIRE: OperationKind.ValueType  # 17
+"""By the service itself: points whose time has come are gone."""
+OPERATION_KIND_RELEASE: OperationKind.ValueType  # 18
+"""By the service itself: the time of a hold is over, and its points can be spent again."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
+
+class _AdjustmentReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdjustmentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdjustmentReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADJUSTMENT_REASON_UNSPECIFIED: _AdjustmentReason.ValueType  # 0
+    """Never sent."""
+    ADJUSTMENT_REASON_COMPENSATION: _AdjustmentReason.ValueType  # 1
+    """For something that went wrong for the member."""
+    ADJUSTMENT_REASON_SURVEY: _AdjustmentReason.ValueType  # 2
+    """For answering questions."""
+    ADJUSTMENT_REASON_REVIEW: _AdjustmentReason.ValueType  # 3
+    """For writing a review."""
+    ADJUSTMENT_REASON_REFERRAL: _AdjustmentReason.ValueType  # 4
+    """For bringing a new member."""
+    ADJUSTMENT_REASON_CONTEST: _AdjustmentReason.ValueType  # 5
+    """For winning or taking part."""
+    ADJUSTMENT_REASON_CORRECTION: _AdjustmentReason.ValueType  # 6
+    """To put right what was booked wrongly."""
+
+class AdjustmentReason(_AdjustmentReason, metaclass=_AdjustmentReasonEnumTypeWrapper):
+    """Why the operator gives or takes points."""
+
+ADJUSTMENT_REASON_UNSPECIFIED: AdjustmentReason.ValueType  # 0
+"""Never sent."""
+ADJUSTMENT_REASON_COMPENSATION: AdjustmentReason.ValueType  # 1
+"""For something that went wrong for the member."""
+ADJUSTMENT_REASON_SURVEY: AdjustmentReason.ValueType  # 2
+"""For answering questions."""
+ADJUSTMENT_REASON_REVIEW: AdjustmentReason.ValueType  # 3
+"""For writing a review."""
+ADJUSTMENT_REASON_REFERRAL: AdjustmentReason.ValueType  # 4
+"""For bringing a new member."""
+ADJUSTMENT_REASON_CONTEST: AdjustmentReason.ValueType  # 5
+"""For winning or taking part."""
+ADJUSTMENT_REASON_CORRECTION: AdjustmentReason.ValueType  # 6
+"""To put right what was booked wrongly."""
+Global___AdjustmentReason: _TypeAlias = AdjustmentReason  # noqa: Y015
 
 @_typing.final
 class LineItem(_message.Message):
@@ -63,6 +139,7 @@ class LineItem(_message.Message):
     QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """What was sold, as the chain names it. 1-64 printable characters."""
     quantity_milli: _builtins.int
@@ -75,6 +152,8 @@ class LineItem(_message.Message):
     """
     category: _builtins.str
     """The line's category in the chain's catalogue; empty or 1-64 printable characters."""
+    brand: _builtins.str
+    """The brand of the goods; empty or 1-64 printable characters."""
     def __init__(
         self,
         *,
@@ -82,10 +161,11 @@ class LineItem(_message.Message):
         quantity_milli: _builtins.int = ...,
         amount_minor: _builtins.int = ...,
         category: _builtins.str = ...,
+        brand: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "category", b"category", "quantity_milli", b"quantity_milli", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "brand", b"brand", "category", b"category", "quantity_milli", b"quantity_milli", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -124,6 +204,72 @@ class Receipt(_message.Message):
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
 @_typing.final
+class AppliedRule(_message.Message):
+    """One rule's part in what became of a receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    MINOR_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule, by its path in the program's document, such as "earning" or "rewards.ten-percent"."""
+    points: _builtins.int
+    """Points that it gave, or took if below zero."""
+    minor: _builtins.int
+    """What it took off the receipt, in minor units. 0 or more."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        points: _builtins.int = ...,
+        minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["minor", b"minor", "points", b"points", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedRule: _TypeAlias = AppliedRule  # noqa: Y015
+
+@_typing.final
+class Tier(_message.Message):
+    """Where a member stands on the ladder of tiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    NEXT_NAME_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The tier's name in the program; empty below the first."""
+    level: _builtins.int
+    """1 for the lowest tier; 0 below it."""
+    next_name: _builtins.str
+    """The next tier's name; empty on the highest."""
+    missing: _builtins.int
+    """What the member still has to earn (points) or to spend (minor units), as the program counts, until the
+    next tier. 0 on the highest.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        level: _builtins.int = ...,
+        next_name: _builtins.str = ...,
+        missing: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "missing", b"missing", "name", b"name", "next_name", b"next_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tier: _TypeAlias = Tier  # noqa: Y015
+
+@_typing.final
 class Operation(_message.Message):
     """An operation that was applied: one row of the ledger. Every field is fixed when it is recorded,
     so a repeat of the call returns these same bytes.
@@ -146,6 +292,20 @@ class Operation(_message.Message):
     STORE_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_ID_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    AVAILABLE_POINTS_FIELD_NUMBER: _builtins.int
+    HELD_POINTS_FIELD_NUMBER: _builtins.int
+    PENDING_POINTS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    APPLIED_RULES_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    OFFLINE_DIFFERENCES_FIELD_NUMBER: _builtins.int
+    SHORTFALL_POINTS_FIELD_NUMBER: _builtins.int
+    SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
+    REFUND_MINOR_FIELD_NUMBER: _builtins.int
+    ORIGINAL_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The key that the till gave."""
     kind: Global___OperationKind.ValueType
@@ -155,15 +315,21 @@ class Operation(_message.Message):
     member_sequence: _builtins.int
     """The member's own count of recorded operations: 1, 2, 3 … without a gap. Refusals are counted too."""
     earned_points: _builtins.int
-    """Points added. 0 or more."""
+    """Points added: earned by a sale, given back by an undoing, given by the operator. 0 or more."""
     redeemed_points: _builtins.int
-    """Points taken. 0 or more."""
+    """Points taken: spent, clawed back by an undoing, taken by the operator, expired. 0 or more."""
     redeemed_minor: _builtins.int
-    """What the redeemed points pay of the receipt, in minor units."""
+    """What the redeemed points pay, in minor units. For HOLD: what the held points are worth. For REVERSE and
+    RETURN: what points had paid of the goods that come back.
+    """
     payable_minor: _builtins.int
-    """What is left to pay with money, in minor units: the receipt's total less redeemed_minor."""
+    """For sales: what is left to pay with money, in minor units: the receipt's total less discount_minor and
+    redeemed_minor.
+    """
     balance_points: _builtins.int
-    """The member's points after this operation."""
+    """All of the member's points after this operation: those that can be spent, those held and those pending.
+    Below zero it is a debt.
+    """
     program_version: _builtins.int
     """The version of the chain's program that decided."""
     store_id: _builtins.str
@@ -172,6 +338,35 @@ class Operation(_message.Message):
     """The terminal, as sent."""
     receipt_id: _builtins.str
     """The receipt's number, as sent."""
+    discount_minor: _builtins.int
+    """The program's discount on the receipt, in minor units, that of rewards included. For REVERSE and RETURN:
+    the discount on the goods that come back.
+    """
+    available_points: _builtins.int
+    """Points that the member can spend after this operation. Below zero it is a debt. (Operations recorded
+    before there was this field have 0 here: then it is balance_points.)
+    """
+    held_points: _builtins.int
+    """Points that are set apart by holds after this operation."""
+    pending_points: _builtins.int
+    """Points that can't be spent yet after this operation."""
+    shortfall_points: _builtins.int
+    """Points that were to be taken and that the member did not have: spent before goods came back, or redeemed
+    offline. The program decides whether they are a debt (then they are 0 here), lost, or kept back from the
+    refund.
+    """
+    shortfall_minor: _builtins.int
+    """What the till keeps back from the refund for shortfall_points, in minor units."""
+    refund_minor: _builtins.int
+    """For REVERSE and RETURN: what the customer gets back in money, in minor units: what the goods cost less
+    discount_minor, redeemed_minor and shortfall_minor.
+    """
+    original_idempotency_key: _builtins.str
+    """The key of the operation that this one undoes or takes further, as sent: for CAPTURE, VOID, REVERSE and
+    RETURN.
+    """
+    reason: Global___AdjustmentReason.ValueType
+    """For ADJUST: why."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """The till's time of the sale, to the microsecond."""
@@ -179,6 +374,33 @@ class Operation(_message.Message):
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
         """The server's time of the record, to the microsecond."""
+
+    @_builtins.property
+    def tier(self) -> Global___Tier:
+        """Where the member stands after this operation; unset if the program has no tiers."""
+
+    @_builtins.property
+    def applied_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedRule]:
+        """The rules that had a part in this, in the order in which they were applied. Empty for a program that has
+        nothing but one rate for earning and one value for redeeming.
+        """
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The soft limits of the program that this operation exceeds: "scope.period.bound", such as
+        "card.day.operations". It was applied all the same.
+        """
+
+    @_builtins.property
+    def offline_differences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For a sale that was sent as offline: what an online call would have been given otherwise, as "name=value":
+        a field of this message such as "earned_points=12", or "outcome=INSUFFICIENT_POINTS" if it would have been
+        refused.
+        """
+
+    @_builtins.property
+    def hold_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """For HOLD: when the points can be spent again if nothing else happens before."""
 
     def __init__(
         self,
@@ -198,10 +420,24 @@ class Operation(_message.Message):
         store_id: _builtins.str = ...,
         terminal_id: _builtins.str = ...,
         receipt_id: _builtins.str = ...,
+        discount_minor: _builtins.int = ...,
+        available_points: _builtins.int = ...,
+        held_points: _builtins.int = ...,
+        pending_points: _builtins.int = ...,
+        tier: Global___Tier | None = ...,
+        applied_rules: _abc.Iterable[Global___AppliedRule] | None = ...,
+        flags: _abc.Iterable[_builtins.str] | None = ...,
+        offline_differences: _abc.Iterable[_builtins.str] | None = ...,
+        shortfall_points: _builtins.int = ...,
+        shortfall_minor: _builtins.int = ...,
+        refund_minor: _builtins.int = ...,
+        original_idempotency_key: _builtins.str = ...,
+        hold_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: Global___AdjustmentReason.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "recorded_at", b"recorded_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expires_at", b"hold_expires_at", "occurred_at", b"occurred_at", "recorded_at", b"recorded_at", "tier", b"tier"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_points", b"balance_points", "earned_points", b"earned_points", "idempotency_key", b"idempotency_key", "kind", b"kind", "member_id", b"member_id", "member_sequence", b"member_sequence", "occurred_at", b"occurred_at", "payable_minor", b"payable_minor", "program_version", b"program_version", "receipt_id", b"receipt_id", "recorded_at", b"recorded_at", "redeemed_minor", b"redeemed_minor", "redeemed_points", b"redeemed_points", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_rules", b"applied_rules", "available_points", b"available_points", "balance_points", b"balance_points", "discount_minor", b"discount_minor", "earned_points", b"earned_points", "flags", b"flags", "held_points", b"held_points", "hold_expires_at", b"hold_expires_at", "idempotency_key", b"idempotency_key", "kind", b"kind", "member_id", b"member_id", "member_sequence", b"member_sequence", "occurred_at", b"occurred_at", "offline_differences", b"offline_differences", "original_idempotency_key", b"original_idempotency_key", "payable_minor", b"payable_minor", "pending_points", b"pending_points", "program_version", b"program_version", "reason", b"reason", "receipt_id", b"receipt_id", "recorded_at", b"recorded_at", "redeemed_minor", b"redeemed_minor", "redeemed_points", b"redeemed_points", "refund_minor", b"refund_minor", "shortfall_minor", b"shortfall_minor", "shortfall_points", b"shortfall_points", "store_id", b"store_id", "terminal_id", b"terminal_id", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,7 @@ class AccrueRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
@@ -41,6 +42,8 @@ class AccrueRequest(_message.Message):
     """The member's number. 1 to 2^63-1."""
     card: _builtins.str
     """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
     store_id: _builtins.str
     """The store. 1-64 printable characters."""
     terminal_id: _builtins.str
@@ -62,16 +65,17 @@ class AccrueRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         member_id: _builtins.int = ...,
         card: _builtins.str = ...,
+        phone: _builtins.str = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
         store_id: _builtins.str = ...,
         terminal_id: _builtins.str = ...,
         receipt: _operation_pb2.Receipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "receipt", b"receipt", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card"]  # noqa: Y015
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
     _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
 
@@ -86,23 +90,27 @@ class RedeemRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     REDEEM_POINTS_FIELD_NUMBER: _builtins.int
+    REWARD_IDS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """As in AccrueRequest."""
     member_id: _builtins.int
     """The member's number. 1 to 2^63-1."""
     card: _builtins.str
     """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
     store_id: _builtins.str
     """The store. 1-64 printable characters."""
     terminal_id: _builtins.str
     """The terminal within the store; empty or 1-64 printable characters."""
     redeem_points: _builtins.int
-    """Points to spend. 1 to 1,000,000,000,000."""
+    """Points to spend, beside those for rewards. 1 to 1,000,000,000,000; 0 only with reward_ids."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """As in AccrueRequest."""
@@ -111,23 +119,31 @@ class RedeemRequest(_message.Message):
     def receipt(self) -> _operation_pb2.Receipt:
         """What is being paid."""
 
+    @_builtins.property
+    def reward_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rewards of the program that the customer takes for points, beside redeem_points. At most 10, each once, by
+        their ids.
+        """
+
     def __init__(
         self,
         *,
         idempotency_key: _builtins.str = ...,
         member_id: _builtins.int = ...,
         card: _builtins.str = ...,
+        phone: _builtins.str = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
         store_id: _builtins.str = ...,
         terminal_id: _builtins.str = ...,
         receipt: _operation_pb2.Receipt | None = ...,
         redeem_points: _builtins.int = ...,
+        reward_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt", "redeem_points", b"redeem_points", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "receipt", b"receipt", "redeem_points", b"redeem_points", "reward_ids", b"reward_ids", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card"]  # noqa: Y015
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
     _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
 
@@ -142,23 +158,32 @@ class CheckoutRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     REDEEM_POINTS_FIELD_NUMBER: _builtins.int
+    REWARD_IDS_FIELD_NUMBER: _builtins.int
+    QUOTE_TOKEN_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """As in AccrueRequest."""
     member_id: _builtins.int
     """The member's number. 1 to 2^63-1."""
     card: _builtins.str
     """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
     store_id: _builtins.str
     """The store. 1-64 printable characters."""
     terminal_id: _builtins.str
     """The terminal within the store; empty or 1-64 printable characters."""
     redeem_points: _builtins.int
-    """Points to spend. 0 to 1,000,000,000,000; with 0 the checkout only earns."""
+    """Points to spend, beside those for rewards. 0 to 1,000,000,000,000."""
+    quote_token: _builtins.str
+    """Empty, or the quote_token of a Quote of this receipt, points and rewards for the member as named here: then
+    the checkout is applied only if it gives what was quoted, else it is refused with QUOTE_OUTDATED.
+    """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """As in AccrueRequest."""
@@ -167,27 +192,536 @@ class CheckoutRequest(_message.Message):
     def receipt(self) -> _operation_pb2.Receipt:
         """What is sold and paid."""
 
+    @_builtins.property
+    def reward_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rewards of the program that the customer takes for points, beside redeem_points. At most 10, each once, by
+        their ids.
+        """
+
     def __init__(
         self,
         *,
         idempotency_key: _builtins.str = ...,
         member_id: _builtins.int = ...,
         card: _builtins.str = ...,
+        phone: _builtins.str = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
         store_id: _builtins.str = ...,
         terminal_id: _builtins.str = ...,
         receipt: _operation_pb2.Receipt | None = ...,
         redeem_points: _builtins.int = ...,
+        reward_ids: _abc.Iterable[_builtins.str] | None = ...,
+        quote_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "receipt", b"receipt", "redeem_points", b"redeem_points", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "quote_token", b"quote_token", "receipt", b"receipt", "redeem_points", b"redeem_points", "reward_ids", b"reward_ids", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card"]  # noqa: Y015
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
     _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
 
 Global___CheckoutRequest: _TypeAlias = CheckoutRequest  # noqa: Y015
+
+@_typing.final
+class QuoteRequest(_message.Message):
+    """A receipt to preview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    REDEEM_POINTS_FIELD_NUMBER: _builtins.int
+    REWARD_IDS_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    redeem_points: _builtins.int
+    """Points to spend, beside those for rewards. 0 to 1,000,000,000,000."""
+    @_builtins.property
+    def receipt(self) -> _operation_pb2.Receipt:
+        """What would be sold and paid."""
+
+    @_builtins.property
+    def reward_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in CheckoutRequest."""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        receipt: _operation_pb2.Receipt | None = ...,
+        redeem_points: _builtins.int = ...,
+        reward_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "phone", b"phone", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "phone", b"phone", "receipt", b"receipt", "redeem_points", b"redeem_points", "reward_ids", b"reward_ids", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___QuoteRequest: _TypeAlias = QuoteRequest  # noqa: Y015
+
+@_typing.final
+class QuoteResponse(_message.Message):
+    """What a Checkout of the receipt would give now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    EARNED_POINTS_FIELD_NUMBER: _builtins.int
+    REDEEMED_POINTS_FIELD_NUMBER: _builtins.int
+    REDEEMED_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    PAYABLE_MINOR_FIELD_NUMBER: _builtins.int
+    REDEEMABLE_POINTS_MAX_FIELD_NUMBER: _builtins.int
+    MINIMUM_POINTS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_POINTS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    APPLIED_RULES_FIELD_NUMBER: _builtins.int
+    AVAILABLE_REWARDS_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    QUOTE_TOKEN_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.int
+    """The member; 0 if the Checkout would enrol one."""
+    earned_points: _builtins.int
+    """Points that would be added. 0 or more."""
+    redeemed_points: _builtins.int
+    """Points that would be taken, those for rewards included. 0 or more."""
+    redeemed_minor: _builtins.int
+    """What the redeemed points would pay of the receipt, in minor units."""
+    discount_minor: _builtins.int
+    """The program's discount on the receipt, in minor units, that of rewards included."""
+    payable_minor: _builtins.int
+    """What would be left to pay with money, in minor units."""
+    redeemable_points_max: _builtins.int
+    """The most points that redeem_points can be for this receipt, member and rewards; 0 if none can be redeemed."""
+    minimum_points: _builtins.int
+    """The fewest points that can be redeemed at once."""
+    available_points: _builtins.int
+    """Points that the member can spend now, before this receipt. Below zero it is a debt."""
+    quote_token: _builtins.str
+    """For CheckoutRequest: binds it to what is quoted here."""
+    @_builtins.property
+    def tier(self) -> _operation_pb2.Tier:
+        """Where the member stands now; unset if the program has no tiers."""
+
+    @_builtins.property
+    def applied_rules(self) -> _containers.RepeatedCompositeFieldContainer[_operation_pb2.AppliedRule]:
+        """The rules that would have a part in this, in the order in which they are applied."""
+
+    @_builtins.property
+    def available_rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the rewards that the member could take for this receipt."""
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The soft limits of the program that the Checkout would exceed, as in Operation."""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.int = ...,
+        earned_points: _builtins.int = ...,
+        redeemed_points: _builtins.int = ...,
+        redeemed_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        payable_minor: _builtins.int = ...,
+        redeemable_points_max: _builtins.int = ...,
+        minimum_points: _builtins.int = ...,
+        available_points: _builtins.int = ...,
+        tier: _operation_pb2.Tier | None = ...,
+        applied_rules: _abc.Iterable[_operation_pb2.AppliedRule] | None = ...,
+        available_rewards: _abc.Iterable[_builtins.str] | None = ...,
+        flags: _abc.Iterable[_builtins.str] | None = ...,
+        quote_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tier", b"tier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_rules", b"applied_rules", "available_points", b"available_points", "available_rewards", b"available_rewards", "discount_minor", b"discount_minor", "earned_points", b"earned_points", "flags", b"flags", "member_id", b"member_id", "minimum_points", b"minimum_points", "payable_minor", b"payable_minor", "quote_token", b"quote_token", "redeemable_points_max", b"redeemable_points_max", "redeemed_minor", b"redeemed_minor", "redeemed_points", b"redeemed_points", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteResponse: _TypeAlias = QuoteResponse  # noqa: Y015
+
+@_typing.final
+class HoldRequest(_message.Message):
+    """Points to set apart for an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    HOLD_SECONDS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    points: _builtins.int
+    """Points to hold. 1 to 1,000,000,000,000."""
+    hold_seconds: _builtins.int
+    """For how long, in seconds. 0 to 31,536,000 (365 days); 0 means as long as the program says by default. More
+    than the program's maximum counts as that.
+    """
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        points: _builtins.int = ...,
+        hold_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "hold_seconds", b"hold_seconds", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "points", b"points", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___HoldRequest: _TypeAlias = HoldRequest  # noqa: Y015
+
+@_typing.final
+class CaptureRequest(_message.Message):
+    """A hold to spend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    original_idempotency_key: _builtins.str
+    """The key of the call that held the points."""
+    points: _builtins.int
+    """Points to spend. 0 to 1,000,000,000,000; 0 means all that are held."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        original_idempotency_key: _builtins.str = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "original_idempotency_key", b"original_idempotency_key", "phone", b"phone", "points", b"points", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___CaptureRequest: _TypeAlias = CaptureRequest  # noqa: Y015
+
+@_typing.final
+class VoidRequest(_message.Message):
+    """A hold to let go of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    original_idempotency_key: _builtins.str
+    """The key of the call that held the points."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        original_idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "original_idempotency_key", b"original_idempotency_key", "phone", b"phone", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___VoidRequest: _TypeAlias = VoidRequest  # noqa: Y015
+
+@_typing.final
+class ReverseRequest(_message.Message):
+    """An operation to undo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    original_idempotency_key: _builtins.str
+    """The key of the call that is to be undone: an Accrue, Redeem, Checkout, Capture or Adjust of this member."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        original_idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "original_idempotency_key", b"original_idempotency_key", "phone", b"phone", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___ReverseRequest: _TypeAlias = ReverseRequest  # noqa: Y015
+
+@_typing.final
+class ReturnedLine(_message.Message):
+    """Goods that come back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_NUMBER_FIELD_NUMBER: _builtins.int
+    QUANTITY_MILLI_FIELD_NUMBER: _builtins.int
+    line_number: _builtins.int
+    """The line of the original receipt, counted from 1. 1 to 500; each line at most once in a request."""
+    quantity_milli: _builtins.int
+    """How much of it comes back, in thousandths as in LineItem. 1 to 1,000,000,000."""
+    def __init__(
+        self,
+        *,
+        line_number: _builtins.int = ...,
+        quantity_milli: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_number", b"line_number", "quantity_milli", b"quantity_milli"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnedLine: _TypeAlias = ReturnedLine  # noqa: Y015
+
+@_typing.final
+class ReturnRequest(_message.Message):
+    """Part of a sale to undo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    store_id: _builtins.str
+    """The store. 1-64 printable characters."""
+    terminal_id: _builtins.str
+    """The terminal within the store; empty or 1-64 printable characters."""
+    original_idempotency_key: _builtins.str
+    """The key of the sale: an Accrue, Redeem or Checkout of this member whose receipt had lines."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReturnedLine]:
+        """What comes back. 1 to 500 lines."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        store_id: _builtins.str = ...,
+        terminal_id: _builtins.str = ...,
+        original_idempotency_key: _builtins.str = ...,
+        lines: _abc.Iterable[Global___ReturnedLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "lines", b"lines", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "original_idempotency_key", b"original_idempotency_key", "phone", b"phone", "store_id", b"store_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___ReturnRequest: _TypeAlias = ReturnRequest  # noqa: Y015
+
+@_typing.final
+class AdjustRequest(_message.Message):
+    """Points to give or to take, by the operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """As in AccrueRequest."""
+    member_id: _builtins.int
+    """The member's number. 1 to 2^63-1."""
+    card: _builtins.str
+    """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
+    points: _builtins.int
+    """Points to give, or to take if below zero. -1,000,000,000,000 to 1,000,000,000,000, not 0."""
+    reason: _operation_pb2.AdjustmentReason.ValueType
+    """Why. Required."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """As in AccrueRequest."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        member_id: _builtins.int = ...,
+        card: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        points: _builtins.int = ...,
+        reason: _operation_pb2.AdjustmentReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "idempotency_key", b"idempotency_key", "member", b"member", "member_id", b"member_id", "occurred_at", b"occurred_at", "phone", b"phone", "points", b"points", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
+    _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
+
+Global___AdjustRequest: _TypeAlias = AdjustRequest  # noqa: Y015
 
 @_typing.final
 class OperationRequest(_message.Message):
@@ -198,6 +732,19 @@ class OperationRequest(_message.Message):
     ACCRUE_FIELD_NUMBER: _builtins.int
     REDEEM_FIELD_NUMBER: _builtins.int
     CHECKOUT_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    CAPTURE_FIELD_NUMBER: _builtins.int
+    VOID_FIELD_NUMBER: _builtins.int
+    REVERSE_FIELD_NUMBER: _builtins.int
+    RETURN_GOODS_FIELD_NUMBER: _builtins.int
+    ADJUST_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
+    offline: _builtins.bool
+    """True for a sale that the till made by itself, without a connection, at occurred_at; only with accrue, redeem
+    and checkout. The rules in force at occurred_at decide. Redeemed points are taken as the program allows for
+    offline sales; what the member lacks is recorded as a shortfall. Part of the payload: a repeat sends the
+    same.
+    """
     @_builtins.property
     def accrue(self) -> Global___AccrueRequest:
         """As the call Accrue."""
@@ -210,18 +757,49 @@ class OperationRequest(_message.Message):
     def checkout(self) -> Global___CheckoutRequest:
         """As the call Checkout."""
 
+    @_builtins.property
+    def hold(self) -> Global___HoldRequest:
+        """As the call Hold."""
+
+    @_builtins.property
+    def capture(self) -> Global___CaptureRequest:
+        """As the call Capture."""
+
+    @_builtins.property
+    def void(self) -> Global___VoidRequest:
+        """As the call Void."""
+
+    @_builtins.property
+    def reverse(self) -> Global___ReverseRequest:
+        """As the call Reverse."""
+
+    @_builtins.property
+    def return_goods(self) -> Global___ReturnRequest:
+        """As the call Return."""
+
+    @_builtins.property
+    def adjust(self) -> Global___AdjustRequest:
+        """As the call Adjust."""
+
     def __init__(
         self,
         *,
         accrue: Global___AccrueRequest | None = ...,
         redeem: Global___RedeemRequest | None = ...,
         checkout: Global___CheckoutRequest | None = ...,
+        hold: Global___HoldRequest | None = ...,
+        capture: Global___CaptureRequest | None = ...,
+        void: Global___VoidRequest | None = ...,
+        reverse: Global___ReverseRequest | None = ...,
+        return_goods: Global___ReturnRequest | None = ...,
+        adjust: Global___AdjustRequest | None = ...,
+        offline: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accrue", b"accrue", "checkout", b"checkout", "redeem", b"redeem", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accrue", b"accrue", "adjust", b"adjust", "capture", b"capture", "checkout", b"checkout", "hold", b"hold", "redeem", b"redeem", "request", b"request", "return_goods", b"return_goods", "reverse", b"reverse", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accrue", b"accrue", "checkout", b"checkout", "redeem", b"redeem", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accrue", b"accrue", "adjust", b"adjust", "capture", b"capture", "checkout", b"checkout", "hold", b"hold", "offline", b"offline", "redeem", b"redeem", "request", b"request", "return_goods", b"return_goods", "reverse", b"reverse", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["accrue", "redeem", "checkout"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["accrue", "redeem", "checkout", "hold", "capture", "void", "reverse", "return_goods", "adjust"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -353,51 +931,189 @@ class GetBalanceRequest(_message.Message):
 
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     member_id: _builtins.int
     """The member's number. 1 to 2^63-1."""
     card: _builtins.str
     """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
     def __init__(
         self,
         *,
         member_id: _builtins.int = ...,
         card: _builtins.str = ...,
+        phone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "phone", b"phone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "phone", b"phone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card"]  # noqa: Y015
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
     _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
 
 Global___GetBalanceRequest: _TypeAlias = GetBalanceRequest  # noqa: Y015
 
 @_typing.final
+class Lot(_message.Message):
+    """Points that can be spent until a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """How many. 1 or more."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When they expire; unset if never."""
+
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lot: _TypeAlias = Lot  # noqa: Y015
+
+@_typing.final
+class PendingLot(_message.Message):
+    """Points that can be spent from a time on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    ACTIVE_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """How many. 1 or more."""
+    @_builtins.property
+    def active_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on they can be spent."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When they expire; unset if never."""
+
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+        active_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_at", b"active_at", "expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_at", b"active_at", "expires_at", b"expires_at", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingLot: _TypeAlias = PendingLot  # noqa: Y015
+
+@_typing.final
+class OpenHold(_message.Message):
+    """Points that are set apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """How many. 1 or more."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When they can be spent again if nothing else happens before."""
+
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenHold: _TypeAlias = OpenHold  # noqa: Y015
+
+@_typing.final
 class Balance(_message.Message):
-    """A member's points."""
+    """A member's points, as of now: what has expired or become active is counted in, even if it is not in the
+    ledger yet.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     BALANCE_POINTS_FIELD_NUMBER: _builtins.int
     MEMBER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_POINTS_FIELD_NUMBER: _builtins.int
+    HELD_POINTS_FIELD_NUMBER: _builtins.int
+    PENDING_POINTS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    PENDING_LOTS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
     member_id: _builtins.int
     """The member."""
     balance_points: _builtins.int
-    """Points that can be spent."""
+    """All of the member's points: those that can be spent, those held and those pending. Below zero it is a debt."""
     member_sequence: _builtins.int
     """The member_sequence of the last operation that is counted in; 0 if there is none yet."""
+    available_points: _builtins.int
+    """Points that can be spent. Below zero it is a debt."""
+    held_points: _builtins.int
+    """Points that are set apart by holds."""
+    pending_points: _builtins.int
+    """Points that can't be spent yet."""
+    @_builtins.property
+    def tier(self) -> _operation_pb2.Tier:
+        """Where the member stands; unset if the program has no tiers."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenHold]:
+        """The open holds, the oldest first."""
+
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lot]:
+        """What available_points consist of, soonest expiry first; empty if they are a debt."""
+
+    @_builtins.property
+    def pending_lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___PendingLot]:
+        """What pending_points consist of, soonest first."""
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The segments that the operator has put the member into, by name."""
+
     def __init__(
         self,
         *,
         member_id: _builtins.int = ...,
         balance_points: _builtins.int = ...,
         member_sequence: _builtins.int = ...,
+        available_points: _builtins.int = ...,
+        held_points: _builtins.int = ...,
+        pending_points: _builtins.int = ...,
+        tier: _operation_pb2.Tier | None = ...,
+        holds: _abc.Iterable[Global___OpenHold] | None = ...,
+        lots: _abc.Iterable[Global___Lot] | None = ...,
+        pending_lots: _abc.Iterable[Global___PendingLot] | None = ...,
+        segments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tier", b"tier"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_points", b"balance_points", "member_id", b"member_id", "member_sequence", b"member_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_points", b"available_points", "balance_points", b"balance_points", "held_points", b"held_points", "holds", b"holds", "lots", b"lots", "member_id", b"member_id", "member_sequence", b"member_sequence", "pending_lots", b"pending_lots", "pending_points", b"pending_points", "segments", b"segments", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -411,12 +1127,15 @@ class ListOperationsRequest(_message.Message):
 
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     member_id: _builtins.int
     """The member's number. 1 to 2^63-1."""
     card: _builtins.str
     """A card of the member. 1-64 printable characters."""
+    phone: _builtins.str
+    """A phone number of the member, in E.164: + and 2 to 15 digits, the first not 0."""
     page_size: _builtins.int
     """At most so many results; 0 means 50, more than 1,000 counts as 1,000."""
     page_token: _builtins.str
@@ -426,14 +1145,15 @@ class ListOperationsRequest(_message.Message):
         *,
         member_id: _builtins.int = ...,
         card: _builtins.str = ...,
+        phone: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "phone", b"phone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "member", b"member", "member_id", b"member_id", "page_size", b"page_size", "page_token", b"page_token", "phone", b"phone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card"]  # noqa: Y015
+    _WhichOneofReturnType_member: _TypeAlias = _typing.Literal["member_id", "card", "phone"]  # noqa: Y015
     _WhichOneofArgType_member: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_member) -> _WhichOneofReturnType_member | None: ...
 

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class TransactionServiceStub:
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -38,6 +38,12 @@ class TransactionServiceStub:
 
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
+
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
 
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
@@ -61,6 +67,41 @@ class TransactionServiceStub:
         self.Checkout = channel.unary_unary(
                 '/loyalty.v1.TransactionService/Checkout',
                 request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.CheckoutRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Quote = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Quote',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.QuoteRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.QuoteResponse.FromString,
+                _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Hold',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.HoldRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Capture = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Capture',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.CaptureRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Void = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Void',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.VoidRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Reverse = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Reverse',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.ReverseRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Return = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Return',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.ReturnRequest.SerializeToString,
+                response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Adjust = channel.unary_unary(
+                '/loyalty.v1.TransactionService/Adjust',
+                request_serializer=loyalty_dot_v1_dot_transaction__service__pb2.AdjustRequest.SerializeToString,
                 response_deserializer=loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
         self.ProcessBatch = channel.unary_unary(
@@ -91,7 +132,7 @@ class TransactionServiceStub:
 
 
 class TransactionServiceServicer:
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -102,6 +143,12 @@ class TransactionServiceServicer:
 
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
+
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
 
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
@@ -122,6 +169,58 @@ class TransactionServiceServicer:
 
     def Checkout(self, request, context):
         """Spends points on a receipt and earns points for what is paid with money, in one atomic operation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Quote(self, request, context):
+        """What a Checkout would give now, and why. Writes nothing, so it needs no key. If the Checkout would be
+        refused, so is this, with the same reason; nothing of that is recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Hold(self, request, context):
+        """Sets points apart for an order, until they are captured or voided or the time is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Capture(self, request, context):
+        """Spends held points, all or part; the rest can be spent again. The hold is over then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Void(self, request, context):
+        """Lets go of held points. The hold is over then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reverse(self, request, context):
+        """Undoes a whole operation, as far as nothing of it is undone yet: points spent come back into the lots they
+        came from, points earned are clawed back. What happens if those are spent already is for the program to say.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Return(self, request, context):
+        """Undoes part of a sale, by line and quantity: any number of times, never more than was sold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Adjust(self, request, context):
+        """Gives or takes points for a reason. Only for API keys of the role "operator"; others get
+        PERMISSION_DENIED / CALLER_NOT_ALLOWED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +294,41 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.CheckoutRequest.FromString,
                     response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
+            'Quote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quote,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.QuoteRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_transaction__service__pb2.QuoteResponse.SerializeToString,
+            ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.HoldRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Capture': grpc.unary_unary_rpc_method_handler(
+                    servicer.Capture,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.CaptureRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Void': grpc.unary_unary_rpc_method_handler(
+                    servicer.Void,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.VoidRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Reverse': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reverse,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.ReverseRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Return': grpc.unary_unary_rpc_method_handler(
+                    servicer.Return,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.ReturnRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Adjust': grpc.unary_unary_rpc_method_handler(
+                    servicer.Adjust,
+                    request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.AdjustRequest.FromString,
+                    response_serializer=loyalty_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
             'ProcessBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ProcessBatch,
                     request_deserializer=loyalty_dot_v1_dot_transaction__service__pb2.ProcessBatchRequest.FromString,
@@ -229,7 +363,7 @@ def add_TransactionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TransactionService:
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -240,6 +374,12 @@ class TransactionService:
 
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
+
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
 
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
@@ -314,6 +454,195 @@ class TransactionService:
             target,
             '/loyalty.v1.TransactionService/Checkout',
             loyalty_dot_v1_dot_transaction__service__pb2.CheckoutRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Quote',
+            loyalty_dot_v1_dot_transaction__service__pb2.QuoteRequest.SerializeToString,
+            loyalty_dot_v1_dot_transaction__service__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Hold',
+            loyalty_dot_v1_dot_transaction__service__pb2.HoldRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Capture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Capture',
+            loyalty_dot_v1_dot_transaction__service__pb2.CaptureRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Void(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Void',
+            loyalty_dot_v1_dot_transaction__service__pb2.VoidRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reverse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Reverse',
+            loyalty_dot_v1_dot_transaction__service__pb2.ReverseRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Return(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Return',
+            loyalty_dot_v1_dot_transaction__service__pb2.ReturnRequest.SerializeToString,
+            loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Adjust(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.v1.TransactionService/Adjust',
+            loyalty_dot_v1_dot_transaction__service__pb2.AdjustRequest.SerializeToString,
             loyalty_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TransactionServiceStub:
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -39,6 +39,12 @@ class TransactionServiceStub:
 
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
+
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
 
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
@@ -53,6 +59,26 @@ class TransactionServiceStub:
     """Spends points on a receipt."""
     Checkout: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.CheckoutRequest, _operation_pb2.Operation]
     """Spends points on a receipt and earns points for what is paid with money, in one atomic operation."""
+    Quote: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.QuoteRequest, _transaction_service_pb2.QuoteResponse]
+    """What a Checkout would give now, and why. Writes nothing, so it needs no key. If the Checkout would be
+    refused, so is this, with the same reason; nothing of that is recorded.
+    """
+    Hold: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.HoldRequest, _operation_pb2.Operation]
+    """Sets points apart for an order, until they are captured or voided or the time is over."""
+    Capture: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.CaptureRequest, _operation_pb2.Operation]
+    """Spends held points, all or part; the rest can be spent again. The hold is over then."""
+    Void: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.VoidRequest, _operation_pb2.Operation]
+    """Lets go of held points. The hold is over then."""
+    Reverse: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseRequest, _operation_pb2.Operation]
+    """Undoes a whole operation, as far as nothing of it is undone yet: points spent come back into the lots they
+    came from, points earned are clawed back. What happens if those are spent already is for the program to say.
+    """
+    Return: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ReturnRequest, _operation_pb2.Operation]
+    """Undoes part of a sale, by line and quantity: any number of times, never more than was sold."""
+    Adjust: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.AdjustRequest, _operation_pb2.Operation]
+    """Gives or takes points for a reason. Only for API keys of the role "operator"; others get
+    PERMISSION_DENIED / CALLER_NOT_ALLOWED.
+    """
     ProcessBatch: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
     equal keys in one batch behave as two calls, one after the other.
@@ -83,7 +109,7 @@ class TransactionServiceStub:
 
 @_typing.type_check_only
 class TransactionServiceAsyncStub(TransactionServiceStub):
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -95,6 +121,12 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
 
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
+
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
 
@@ -105,6 +137,26 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Spends points on a receipt."""
     Checkout: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.CheckoutRequest, _operation_pb2.Operation]  # type: ignore[assignment]
     """Spends points on a receipt and earns points for what is paid with money, in one atomic operation."""
+    Quote: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.QuoteRequest, _transaction_service_pb2.QuoteResponse]  # type: ignore[assignment]
+    """What a Checkout would give now, and why. Writes nothing, so it needs no key. If the Checkout would be
+    refused, so is this, with the same reason; nothing of that is recorded.
+    """
+    Hold: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.HoldRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Sets points apart for an order, until they are captured or voided or the time is over."""
+    Capture: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.CaptureRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Spends held points, all or part; the rest can be spent again. The hold is over then."""
+    Void: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.VoidRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Lets go of held points. The hold is over then."""
+    Reverse: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Undoes a whole operation, as far as nothing of it is undone yet: points spent come back into the lots they
+    came from, points earned are clawed back. What happens if those are spent already is for the program to say.
+    """
+    Return: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ReturnRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Undoes part of a sale, by line and quantity: any number of times, never more than was sold."""
+    Adjust: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.AdjustRequest, _operation_pb2.Operation]  # type: ignore[assignment]
+    """Gives or takes points for a reason. Only for API keys of the role "operator"; others get
+    PERMISSION_DENIED / CALLER_NOT_ALLOWED.
+    """
     ProcessBatch: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ProcessBatchRequest, _transaction_service_pb2.ProcessBatchResponse]  # type: ignore[assignment]
     """Up to 1,000 independent operations, each applied or refused by itself; one result each, in order. Two
     equal keys in one batch behave as two calls, one after the other.
@@ -134,7 +186,7 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """The member's recorded operations, the newest first (AIP-158 pages)."""
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accrues and redeems points, once per idempotency key.
+    """Accrues, redeems, holds and gives back points, once per idempotency key.
 
     Credentials: metadata `authorization: Bearer <API key>`. The key decides the chain; no message names one.
 
@@ -145,6 +197,12 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     After DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE or a broken connection a till does not know the outcome: it
     sends the same request again.
+
+    Members are named by member_id, by card or by phone; a phone number is a card whose text is the number in
+    E.164. Who names a card or phone that nobody has enrols a member, if the chain's program says so.
+
+    Keys that begin with "system:" are the service's own: its entries in the ledger for points that become
+    active, expire or are held no longer.
 
     Errors are google.rpc.Status with ErrorInfo; see ErrorReason for each reason and what the till does next.
     """
@@ -172,6 +230,68 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
         """Spends points on a receipt and earns points for what is paid with money, in one atomic operation."""
+
+    @_abc_1.abstractmethod
+    def Quote(
+        self,
+        request: _transaction_service_pb2.QuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.QuoteResponse, _abc.Awaitable[_transaction_service_pb2.QuoteResponse]]:
+        """What a Checkout would give now, and why. Writes nothing, so it needs no key. If the Checkout would be
+        refused, so is this, with the same reason; nothing of that is recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def Hold(
+        self,
+        request: _transaction_service_pb2.HoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Sets points apart for an order, until they are captured or voided or the time is over."""
+
+    @_abc_1.abstractmethod
+    def Capture(
+        self,
+        request: _transaction_service_pb2.CaptureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Spends held points, all or part; the rest can be spent again. The hold is over then."""
+
+    @_abc_1.abstractmethod
+    def Void(
+        self,
+        request: _transaction_service_pb2.VoidRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Lets go of held points. The hold is over then."""
+
+    @_abc_1.abstractmethod
+    def Reverse(
+        self,
+        request: _transaction_service_pb2.ReverseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Undoes a whole operation, as far as nothing of it is undone yet: points spent come back into the lots they
+        came from, points earned are clawed back. What happens if those are spent already is for the program to say.
+        """
+
+    @_abc_1.abstractmethod
+    def Return(
+        self,
+        request: _transaction_service_pb2.ReturnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Undoes part of a sale, by line and quantity: any number of times, never more than was sold."""
+
+    @_abc_1.abstractmethod
+    def Adjust(
+        self,
+        request: _transaction_service_pb2.AdjustRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operation_pb2.Operation, _abc.Awaitable[_operation_pb2.Operation]]:
+        """Gives or takes points for a reason. Only for API keys of the role "operator"; others get
+        PERMISSION_DENIED / CALLER_NOT_ALLOWED.
+        """
 
     @_abc_1.abstractmethod
     def ProcessBatch(

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from monitoring.dashboards.panels import CHAIN, Query, Row, figure, frame, graph, rate, select
+from monitoring.dashboards.panels import CHAIN, THIRD, Query, Row, figure, frame, graph, rate, select
 from monitoring.rules import limit
 
 _DAY: Final = "24h"
@@ -16,7 +16,7 @@ def business() -> Dashboard:
         "loyalty-business",
         "Loyalty / Business",
         "What the programs do: points issued, redeemed and owed, by chain, and tills that misbehave.",
-        [_today(), _points(), _operations(), _tills()],
+        [_today(), _points(), _operations(), _tills(), _proof()],
         since="now-24h",
         refresh="1m",
     )
@@ -51,6 +51,38 @@ def _today() -> Row:
 
 
 _APPLIED: Final = 'outcome="APPLIED"'
+
+
+def _proof() -> Row:
+    last_run = f"max({select('loyalty_verify_last_run_timestamp_seconds')})"
+    return Row(
+        "Proof: `loyalty-processor verify`",
+        [
+            figure(
+                "Since the last one",
+                "s",
+                f"time() - {last_run}",
+                "Decades: there was none yet.",
+                span=THIRD,
+                bad_above=limit("LoyaltyVerifyNotRun"),
+            ),
+            figure(
+                "Differences",
+                "short",
+                f"max({select('loyalty_verify_differences')})",
+                "Between the balances and what the ledger's rows add up to.",
+                span=THIRD,
+                bad_above=1,
+            ),
+            figure(
+                "Operations verified",
+                "short",
+                f"max({select('loyalty_verify_operations')})",
+                "Read, hashed and added up.",
+                span=THIRD,
+            ),
+        ],
+    )
 
 
 def _of_day(counter: str) -> str:

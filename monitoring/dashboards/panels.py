@@ -36,7 +36,7 @@ TAG: Final = "loyalty-processor"
 HALF: Final = 12
 THIRD: Final = 8
 QUARTER: Final = 6
-_COLUMNS: Final = 24
+SIXTH: Final = 4
 _GRAPH_HEIGHT: Final = 8
 _STAT_HEIGHT: Final = 4
 _SOURCE: Final = DataSourceRef("prometheus", "$datasource")
@@ -132,6 +132,7 @@ def figure(
     expression: str,
     about: str,
     *,
+    span: int = SIXTH,
     bad_above: float | None = None,
     bad_below: float | None = None,
 ) -> PanelBuilder:
@@ -142,7 +143,7 @@ def figure(
         .description(about)
         .datasource(_SOURCE)
         .unit(unit)
-        .span(_COLUMNS // 6)
+        .span(span)
         .height(_STAT_HEIGHT)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(BigValueGraphMode.AREA)

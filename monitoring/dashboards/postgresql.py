@@ -77,7 +77,10 @@ def _work() -> Row:
             graph(
                 "Reruns by cause",
                 "ops",
-                [Query(rate("loyalty_batch_reruns_total", by="cause"), "{{cause}}")],
+                [
+                    Query(rate("loyalty_batch_reruns_total", by="cause"), "{{cause}}"),
+                    Query(rate("loyalty_batches_abandoned_total", by="outcome"), "given up: {{outcome}}"),
+                ],
                 "conflict: two workers changed one account; unknown, unavailable: the connection broke.",
             ),
         ],

@@ -19,7 +19,7 @@ from processor.app.parts import (
     open_journal,
     start_rpc,
 )
-from processor.app.watches import count_left_behind, show_database, show_worker, watch_health
+from processor.app.watches import count_left_behind, show_chains, show_database, show_worker, watch_health
 from processor.batcher import Batcher
 from processor.config import Settings
 from processor.domain.failures import StorageFailure
@@ -110,7 +110,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
     batcher.start()
     server = await start_rpc(worker, batcher)
     health = asyncio.create_task(watch_health(worker, server), name="health")
-    tasks = [*batcher.tasks, health, *_watch(worker, batcher)]
+    tasks = [*batcher.tasks, health, *_watch(worker, batcher, metrics)]
     try:
         yield Parts(batcher, server, health, tasks)
     finally:
@@ -119,7 +119,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _watch(worker: Worker, batcher: Batcher) -> list[asyncio.Task[object]]:
+def _watch(worker: Worker, batcher: Batcher, metrics: LedgerMetrics) -> list[asyncio.Task[object]]:
     settings, storage = worker.settings, worker.storage
     watches = {
         "directory": storage.directory.watch(settings.directory_refresh_seconds),
@@ -128,6 +128,7 @@ def _watch(worker: Worker, batcher: Batcher) -> list[asyncio.Task[object]]:
         ),
         "due": see_to_due(storage.pool, batcher, settings.due_interval_seconds),
         "worker gauges": show_worker(worker),
+        "chains": show_chains(worker, metrics),
         "loop lag": observe_loop_lag(),
     }
     if worker.place == _MEASURING_WORKER:

@@ -20,6 +20,7 @@ from processor.tracing import NO_TRACING, Tracing
 from processor.worker import METRICS_VARIABLE
 from storage.cards import PostgresCards
 from storage.ledger import PostgresLedger
+from storage.membership import PostgresMembers
 from storage.opened import OpenStorage
 from storage.reads import PostgresReader
 
@@ -94,6 +95,7 @@ async def start_rpc(worker: Worker, batcher: Batcher) -> RpcServer:
         port=settings.port,
         batcher=batcher,
         reader=PostgresReader(storage.read_pool),
+        members=PostgresMembers(storage.read_pool),
         directory=storage.directory,
         message_bytes_max=settings.message_bytes_max,
         calls_max=settings.calls_max,

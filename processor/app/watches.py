@@ -14,9 +14,10 @@ from processor.gauges import (
     PARTITION_RUNWAY_SECONDS,
     POOL_CONNECTIONS,
     ProcessGauges,
+    StandbyGauges,
     show_outstanding,
-    show_standbys,
     show_tables,
+    show_verification,
 )
 from processor.metrics import LedgerMetrics
 from processor.rpc.server import RpcServer
@@ -71,8 +72,17 @@ async def show_worker(worker: Worker) -> NoReturn:
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
 
 
+async def show_chains(worker: Worker, metrics: LedgerMetrics) -> NoReturn:
+    """Have the counters of failures at 0 for each chain as soon as it is known."""
+    while True:
+        for name in worker.storage.directory.chain_names():
+            metrics.expect_chain(name)
+        await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+
+
 async def show_database(worker: Worker) -> NoReturn:
     """Keep the gauges of the database; one worker does it for all."""
+    standbys = StandbyGauges()
     while True:
         try:
             measures = await measure(worker.storage.pool)
@@ -81,7 +91,8 @@ async def show_database(worker: Worker) -> NoReturn:
         else:
             show_outstanding(measures.outstanding_points)
             show_tables(measures.tables)
-            show_standbys(measures.standbys, measures.sync_standbys_wanted)
+            standbys.show(measures.standbys, measures.sync_standbys_wanted)
+            show_verification(measures.last_verification)
             DUE_LAG_SECONDS.set(measures.due_lag_seconds)
         await asyncio.sleep(worker.settings.measure_seconds)
 

@@ -8,6 +8,7 @@ import typer
 from typer.main import get_command
 
 from processor.cli import (
+    cards,
     chains,
     keys,
     ledger,
@@ -15,6 +16,7 @@ from processor.cli import (
     migrations,
     partitions,
     programs,
+    rebuilding,
     run,
     service,
     settings,
@@ -40,9 +42,11 @@ app.add_typer(chains.app, name="chain")
 app.add_typer(keys.app, name="key")
 app.add_typer(programs.app, name="program")
 app.add_typer(members.app, name="member")
+app.add_typer(cards.app, name="card")
 app.command()(ledger.balance)
 app.command()(ledger.operation)
 app.command()(verification.verify)
+app.command()(rebuilding.rebuild_accounts)
 app.add_typer(partitions.app, name="partitions")
 
 

@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import typer
@@ -19,14 +20,20 @@ from storage.embedded.launch import CHILD_SCRIPT
 
 _START_SECONDS_MAX: Final = 60
 _POLL_SECONDS: Final = 0.05
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @contextmanager
-def service(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process that serves, from when it is healthy to when it has drained and ended."""
+def service(
+    settings: Settings, environment: Mapping[str, str] = _NOTHING
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process that serves, from when it is healthy to when it has drained and ended.
+
+    `environment` has variables that it gets beside those of its settings and of this process.
+    """
     process = subprocess.Popen(  # noqa: S603
         _command(),
-        env={**os.environ, **as_environment(settings)},
+        env={**os.environ, **environment, **as_environment(settings)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the child in order
     )

@@ -15,6 +15,7 @@ from storage.members import MemberError
 from storage.migrate import MigrationError
 from storage.owner import SchemaMissingError
 from storage.partitions import PartitionError
+from storage.rebuild import RebuildError
 
 PROGRAM: Final = "loyalty-processor"
 
@@ -63,6 +64,7 @@ _STATUS_OF: Final[Mapping[type[Exception], ExitStatus]] = MappingProxyType(
         MemberError: ExitStatus.REFUSED,
         MigrationError: ExitStatus.REFUSED,
         PartitionError: ExitStatus.REFUSED,
+        RebuildError: ExitStatus.REFUSED,
         SchemaMissingError: ExitStatus.REFUSED,
     }
 )

@@ -9,8 +9,8 @@ import typer
 from processor.cli.errors import CommandError
 from processor.cli.options import AsJson, ChainName, Dsn, check_identifier, resolve_dsn
 from processor.cli.output import print_fields
-from processor.domain.account import Account
 from processor.domain.limits import MEMBER_ID_MAX
+from processor.domain.member import Holder
 from processor.domain.operation import Recorded
 from storage.directory import find_chain
 from storage.owner import owner_connection
@@ -38,18 +38,18 @@ def balance(
     if card is not None:
         check_identifier("--card", card)
 
-    async def work(reader: PostgresReader, chain_id: int) -> Account | None:
-        return await reader.account(chain_id, member_id or 0, card or "")
+    async def work(reader: PostgresReader, chain_id: int) -> Holder | None:
+        return await reader.holder(chain_id, member_id or 0, card or "")
 
-    account = _read(chain, dsn, work)
-    if account is None:
+    holder = _read(chain, dsn, work)
+    if holder is None:
         raise CommandError(
             f"chain {chain} has no member with {f'card {card}' if card else f'id {member_id}'}"
         )
     shown = {
-        "member_id": account.member_id,
-        "balance_points": account.balance_points,
-        "member_sequence": account.member_sequence,
+        "member_id": holder.account.member_id,
+        "balance_points": holder.account.balance_points,
+        "member_sequence": holder.account.member_sequence,
     }
     print_fields(shown, as_json=as_json)
 

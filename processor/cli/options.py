@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from processor.config import load_settings
-from processor.domain.limits import IDENTIFIER_CHARS_MAX
+from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
 from storage.owner import Connection, owner_connection
 
 Result = TypeVar("Result")
@@ -21,6 +21,12 @@ Dsn = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 ChainName = Annotated[str, typer.Argument(metavar="CHAIN", help="The chain's name.", show_default=False)]
+MemberId = Annotated[
+    int,
+    typer.Argument(
+        metavar="MEMBER_ID", min=1, max=MEMBER_ID_MAX, help="The member's number.", show_default=False
+    ),
+]
 
 
 def check_identifier(name: str, text: str) -> None:

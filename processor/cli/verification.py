@@ -1,14 +1,11 @@
 """`verify`: proves the ledger, or lists what is wrong with it."""
 
 import asyncio
-from pathlib import Path
-from time import time
 from typing import Annotated
 
 import typer
-from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from processor.cli.errors import CommandError, ExitStatus
+from processor.cli.errors import ExitStatus
 from processor.cli.options import AsJson, Dsn, resolve_dsn
 from processor.cli.output import print_json, print_line, print_table, progress
 from storage.verify import Report
@@ -21,21 +18,14 @@ def verify(
     ] = None,
     dsn: Dsn = None,
     *,
-    metrics_file: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False, metavar="FILE", help="Write the result for a node exporter's textfile collector."
-        ),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute every balance, state, sequence and hash again from the ledger; 1 if anything differs.
 
-    It looks at one moment of the database, and may run while the service does.
+    It looks at one moment of the database, and may run while the service does, which shows the result for
+    all chains among its metrics.
     """
     report = _compare_visibly(resolve_dsn(dsn), chain)
-    if metrics_file:
-        _write_metrics(metrics_file, report)
     if as_json:
         print_json(report._asdict() | {"differences": [each._asdict() for each in report.differences]})
     else:
@@ -50,24 +40,6 @@ def _compare_visibly(dsn: str, chain: str | None) -> Report:
         return asyncio.run(
             compare(dsn, chain, lambda done, total: bar.update(task, completed=done, total=total))
         )
-
-
-def _write_metrics(file: Path, report: Report) -> None:
-    """Replace the file as a whole, so that a scrape never meets half of it."""
-    registry = CollectorRegistry()
-    shown = {
-        "loyalty_verify_differences": ("Differences that the last verify found.", report.differences_count),
-        "loyalty_verify_operations": ("Operations that the last verify read.", report.operations),
-        "loyalty_verify_last_run_timestamp_seconds": ("When the last verify ended, in unix time.", time()),
-    }
-    for name, (description, value) in shown.items():
-        Gauge(name, description, registry=registry).set(value)
-    try:
-        write_to_textfile(str(file), registry)
-    except OSError as error:
-        raise CommandError(
-            f"--metrics-file {file} can't be written: {error.strerror}", ExitStatus.USAGE
-        ) from None
 
 
 def _show(report: Report) -> None:

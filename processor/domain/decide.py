@@ -7,12 +7,13 @@ from typing import Final
 from processor.domain.account import Account
 from processor.domain.adjustment import decide_adjustment
 from processor.domain.command import SALE_KINDS, Command, Kind
-from processor.domain.decision import Decision, Refusal
+from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program
+from processor.domain.quote_token import refuse_if_outdated
 from processor.domain.receipt import decide_sale
 from processor.domain.reversal import decide_return, decide_reversal
 from processor.domain.situation import NOTHING_KNOWN, Situation
@@ -42,6 +43,8 @@ def decide(
             decision = _decide_plain_sale(account, command, program)
         else:
             decision = _BY_KIND[command.kind](account, command, program, situation)
+        if command.quote_token:
+            refuse_if_outdated(command, program.version, decision)
         _refuse_out_of_range(account, decision)
     except Refusal as refusal:
         return refusal.decision
@@ -61,7 +64,6 @@ def _is_plain(account: Account, command: Command, program: Program) -> bool:
         or program.steps
         or command.offline
         or command.reward_ids
-        or command.quote_token
         or command.kind not in SALE_KINDS
     )
 
@@ -73,7 +75,10 @@ def _decide_plain_sale(account: Account, command: Command, program: Program) -> 
         _refuse_redemption(account, command, program)
     redeemed_minor = redemption_value_minor(program, wanted)
     earned = 0 if command.kind is Kind.REDEEM else earned_points(program, command.receipt, redeemed_minor)
-    return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor)
+    rules = (AppliedRule("earning", earned),) if earned else ()
+    if wanted:
+        rules = (AppliedRule("redemption", -wanted, redeemed_minor), *rules)
+    return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
 
 
 def _refuse_redemption(account: Account, command: Command, program: Program) -> None:

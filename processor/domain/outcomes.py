@@ -48,6 +48,7 @@ class Outcome(IntEnum):
     CARD_BLOCKED = 80
     CARD_REPLACED = 81
     CALLER_NOT_ALLOWED = 82
+    CARD_TAKEN = 83
 
 
 RECORDED_BELOW: Final = 64

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from processor.domain.command import Command, lines_text
-from processor.domain.decision import Decision
+from processor.domain.decision import Decision, Refusal
+from processor.domain.outcomes import Outcome
 
 _FORM: Final = 1
 _TOKEN: Final = struct.Struct("<Biqqqq16s")
@@ -42,9 +43,18 @@ def read_quote_token(token: str) -> Promise | None:
     return promise if promise.form == _FORM else None
 
 
-def changed_since(
-    command: Command, program_version: int, decision: Decision
-) -> dict[str, tuple[object, object]]:
+def refuse_if_outdated(command: Command, program_version: int, decision: Decision) -> None:
+    """Raises Refusal, naming what was quoted and what would be given now, if they differ."""
+    changed = _changed(command, program_version, decision)
+    if not changed:
+        return
+    details: dict[str, object] = {"changed": ",".join(changed)}
+    for name, (quoted, now) in changed.items():
+        details |= {f"quoted_{name}": quoted, name: now}
+    raise Refusal(Outcome.QUOTE_OUTDATED, **details)
+
+
+def _changed(command: Command, program_version: int, decision: Decision) -> dict[str, tuple[object, object]]:
     """By name, what was quoted and what is given now; empty if nothing has changed that matters.
 
     A new version of the program or another balance do not matter by themselves: their figures do.

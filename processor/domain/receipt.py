@@ -5,7 +5,6 @@ from processor.domain.command import Command
 from processor.domain.decision import Decision, Refusal
 from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
-from processor.domain.quote_token import changed_since
 from processor.domain.rules import basic_steps
 from processor.domain.sale import Sale
 from processor.domain.situation import Situation
@@ -16,8 +15,6 @@ _COMPARED = ("earned_points", "redeemed_points", "redeemed_minor", "discount_min
 def decide_sale(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
     """Raises Refusal."""
     decision = _decision(run_rules(account, command, program, situation))
-    if command.quote_token:
-        _refuse_if_outdated(command, program, decision)
     if command.offline:
         return decision._replace(differences=_differences(account, command, program, situation, decision))
     return decision
@@ -43,16 +40,6 @@ def _decision(sale: Sale) -> Decision:
         applied_rules=tuple(sale.applied_rules),
         flags=tuple(sale.flags),
     )
-
-
-def _refuse_if_outdated(command: Command, program: Program, decision: Decision) -> None:
-    changed = changed_since(command, program.version, decision)
-    if not changed:
-        return
-    details: dict[str, object] = {"changed": ",".join(changed)}
-    for name, (quoted, now) in changed.items():
-        details |= {f"quoted_{name}": quoted, name: now}
-    raise Refusal(Outcome.QUOTE_OUTDATED, **details)
 
 
 def _differences(

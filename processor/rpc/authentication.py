@@ -1,4 +1,4 @@
-"""API keys: from the metadata of a call to its chain, without a round trip to the database."""
+"""API keys: from the metadata of a call to its caller, without a round trip to the database."""
 
 import asyncio
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class KeyDirectory(Protocol):
 
 
 class Authenticator:
-    """Tells the chain of a call by its API key."""
+    """Tells who makes a call, and of which chain, by the API key."""
 
     def __init__(self, directory: KeyDirectory) -> None:
         self._directory = directory
@@ -41,19 +41,19 @@ class Authenticator:
         self._refresh_after = 0.0
         self._refreshing: asyncio.Task[bool] | None = None
 
-    async def chain_id(self, metadata: Iterable[tuple[str, str | bytes]]) -> int:
-        """The chain whose key a call's metadata presents. Raises Refused."""
+    async def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> ApiKey:
+        """The key that a call's metadata presents. Raises Refused."""
         header = _authorization(metadata)
         known = self._verified.get(header)
         if known and self._directory.key(known.key_id) is known:
-            return known.chain_id
+            return known
         return await self._verify(header)
 
     def chain_name(self, chain_id: int) -> str:
         """The name of a chain that a key was found for."""
         return self._directory.chain(chain_id).name
 
-    async def _verify(self, header: str) -> int:
+    async def _verify(self, header: str) -> ApiKey:
         parsed = parse_api_key(header[len(_SCHEME) :].strip())
         if not parsed or not header.lower().startswith(_SCHEME):
             raise Refused(Outcome.API_KEY_INVALID if header else Outcome.API_KEY_MISSING)
@@ -62,7 +62,7 @@ class Authenticator:
         if not key or not secret_matches(secret, key.secret_sha256):
             raise Refused(Outcome.API_KEY_INVALID)
         self._remember(header, key)
-        return key.chain_id
+        return key
 
     async def _look_again(self, key_id: str) -> ApiKey | None:
         """Find a key that was made a moment ago; all who wait for such keys share one refresh."""

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.rpc import status_pb2
 
 from processor.defects import report_defect
+from processor.domain.chain import ApiKey
 from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
@@ -25,10 +26,10 @@ from processor.tracing import NO_TRACING, Tracing
 T = TypeVar("T")
 # Messages are bytes, but the end of a stream is a value of gRPC's own.
 Context = grpc.aio.ServicerContext[Any, bytes]
-# (chain_id, request, deadline) -> reply; the deadline is in the event loop's seconds, or infinite.
-UnaryMethod = Callable[[int, bytes, float], Awaitable[Reply]]
-# (chain_id, messages, deadline); raises Refused to end the stream with that status.
-StreamMethod = Callable[[int, "MessageStream", float], Awaitable[None]]
+# (caller, request, deadline) -> reply; the deadline is in the event loop's seconds, or infinite.
+UnaryMethod = Callable[[ApiKey, bytes, float], Awaitable[Reply]]
+# (caller, messages, deadline); raises Refused to end the stream with that status.
+StreamMethod = Callable[[ApiKey, "MessageStream", float], Awaitable[None]]
 
 _REPLAYED: Final = (("loyalty-replayed", "true"),)
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
@@ -42,15 +43,15 @@ class Admission:
         self._message_bytes_max = message_bytes_max
         self.places = Places(calls_max)
 
-    async def chain_id(self, context: Context) -> int:
-        """The chain of the caller. Raises Refused."""
-        return await self._authenticator.chain_id(context.invocation_metadata() or ())
+    async def caller(self, context: Context) -> ApiKey:
+        """Who calls. Raises Refused."""
+        return await self._authenticator.caller(context.invocation_metadata() or ())
 
-    async def admit(self, context: Context, call: CallMetrics) -> int:
+    async def admit(self, context: Context, call: CallMetrics) -> ApiKey:
         """The same, noted in the call's metrics."""
-        chain_id = await self.chain_id(context)
-        call.chain = self._authenticator.chain_name(chain_id)
-        return chain_id
+        caller = await self.caller(context)
+        call.chain = self._authenticator.chain_name(caller.chain_id)
+        return caller
 
     def check(self, data: bytes) -> None:
         """Raises Refused."""
@@ -73,7 +74,7 @@ class MessageStream:
             return None
         self._metrics.received.inc()
         # A key that is revoked meanwhile ends the stream.
-        await self._admission.chain_id(self._context)
+        await self._admission.caller(self._context)
         self._admission.check(data)
         return data
 
@@ -151,12 +152,12 @@ def _unary_handler(
 ) -> Any:
     async def reply_to(context: Context, call: CallMetrics) -> Reply:
         with admission.places.taken():
-            chain_id = await admission.admit(context, call)
+            caller = await admission.admit(context, call)
             # Not before the key is known: a stranger's message takes no memory.
             call.request = await _receive(context)
             metrics.received.inc()
             admission.check(call.request)
-            return await method(chain_id, call.request, _deadline(context))
+            return await method(caller, call.request, _deadline(context))
 
     async def handle(_requests: object, context: Context) -> bytes:
         with observer.call(context) as call:
@@ -177,8 +178,8 @@ def _stream_handler(
 ) -> Any:
     async def exchange(context: Context, call: CallMetrics) -> None:
         with admission.places.taken():
-            chain_id = await admission.admit(context, call)
-            await method(chain_id, MessageStream(context, admission, metrics), _deadline(context))
+            caller = await admission.admit(context, call)
+            await method(caller, MessageStream(context, admission, metrics), _deadline(context))
 
     async def handle(_requests: object, context: Context) -> None:
         with observer.call(context) as call:

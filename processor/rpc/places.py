@@ -1,7 +1,8 @@
 """Places: how many calls may be under way; who finds none is refused at once, and may come again."""
 
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import Refused
@@ -23,3 +24,14 @@ class Places:
             yield
         finally:
             self._free += 1
+
+
+class PlacesByChain:
+    """As many places for each chain, so that none takes those of another."""
+
+    def __init__(self, places_max: int) -> None:
+        self._places = defaultdict[int, Places](lambda: Places(places_max))
+
+    def taken(self, chain_id: int) -> AbstractContextManager[None]:
+        """As `Places.taken`, of a chain."""
+        return self._places[chain_id].taken()

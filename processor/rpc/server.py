@@ -1,28 +1,40 @@
-"""The gRPC server: TransactionService, health, reflection and channelz on one port."""
+"""The gRPC server: the services of the contract, health, reflection and channelz on one port."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import grpc
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from loyalty.v1 import transaction_service_pb2
-from processor.ports import LedgerReader
+from loyalty.v1 import member_service_pb2, transaction_service_pb2
+from processor.ports import Directory, LedgerReader, MemberStore
 from processor.rpc.authentication import Authenticator, KeyDirectory
 from processor.rpc.handlers import UNOBSERVED, Admission, Observation, service_handlers
+from processor.rpc.members import MemberService
+from processor.rpc.places import PlacesByChain
 from processor.rpc.reflection import add_reflection
 from processor.rpc.transactions import CommandQueue, TransactionService
 
 _TRANSACTION_SERVICE: Final = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
-_HEALTH_SERVICES: Final = (health.OVERALL_HEALTH, _TRANSACTION_SERVICE.full_name)
+_MEMBER_SERVICE: Final = member_service_pb2.DESCRIPTOR.services_by_name["MemberService"]
+_HEALTH_SERVICES: Final = (
+    health.OVERALL_HEALTH,
+    _TRANSACTION_SERVICE.full_name,
+    _MEMBER_SERVICE.full_name,
+)
 _REFLECTED_SERVICES: Final = (
     _TRANSACTION_SERVICE.full_name,
+    _MEMBER_SERVICE.full_name,
     health.SERVICE_NAME,
     channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
 )
 # Up to so many times a limit the caller is told of it in our own words; beyond, gRPC itself refuses.
 _TOLD_FACTOR: Final = 1.5
 _PING_INTERVAL_MS_MIN: Final = 10_000
+
+
+class ChainDirectory(KeyDirectory, Directory, Protocol):
+    """The chains and the API keys in force."""
 
 
 class Tls(NamedTuple):
@@ -61,7 +73,8 @@ async def start_server(
     port: int,
     batcher: CommandQueue,
     reader: LedgerReader,
-    directory: KeyDirectory,
+    members: MemberStore,
+    directory: ChainDirectory,
     message_bytes_max: int,
     calls_max: int,
     reads_max: int,
@@ -76,9 +89,13 @@ async def start_server(
         maximum_concurrent_rpcs=round(_TOLD_FACTOR * calls_max),
     )
     admission = Admission(Authenticator(directory), message_bytes_max=message_bytes_max, calls_max=calls_max)
-    service = TransactionService(batcher, reader, reads_max)
-    handlers = service_handlers(_TRANSACTION_SERVICE, service, admission, observation)
-    server.add_generic_rpc_handlers((handlers,))
+    reading = PlacesByChain(reads_max)
+    services = {
+        _TRANSACTION_SERVICE: TransactionService(batcher, reader, directory, reading),
+        _MEMBER_SERVICE: MemberService(members, reading),
+    }
+    handlers = [service_handlers(*service, admission, observation) for service in services.items()]
+    server.add_generic_rpc_handlers(handlers)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     channelz.add_channelz_servicer(server)

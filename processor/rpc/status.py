@@ -1,6 +1,6 @@
 """What a till is told about each outcome: the one table, and the google.rpc.Status made from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -27,7 +27,7 @@ ANSWERS: Final[Mapping[Outcome, Answer]] = MappingProxyType(
     {
         Outcome.APPLIED: Answer(StatusCode.OK, "The operation was applied."),
         Outcome.INSUFFICIENT_POINTS: Answer(
-            StatusCode.FAILED_PRECONDITION, "The member has fewer points than the call redeems."
+            StatusCode.FAILED_PRECONDITION, "The member can spend fewer points than the call takes."
         ),
         Outcome.REDEMPTION_BELOW_MINIMUM: Answer(
             StatusCode.FAILED_PRECONDITION, "The call redeems fewer points than the program's minimum."
@@ -38,6 +38,36 @@ ANSWERS: Final[Mapping[Outcome, Answer]] = MappingProxyType(
         ),
         Outcome.BALANCE_OUT_OF_RANGE: Answer(
             StatusCode.FAILED_PRECONDITION, "The member's balance would leave its range."
+        ),
+        Outcome.REWARD_NOT_AVAILABLE: Answer(
+            StatusCode.FAILED_PRECONDITION, "The member can't have a reward for this receipt."
+        ),
+        Outcome.LIMIT_EXCEEDED: Answer(
+            StatusCode.FAILED_PRECONDITION, "A limit of the program on operations or points is reached."
+        ),
+        Outcome.QUOTE_OUTDATED: Answer(
+            StatusCode.FAILED_PRECONDITION, "What was quoted no longer holds; ask for a new quote."
+        ),
+        Outcome.OFFLINE_LIMIT_EXCEEDED: Answer(
+            StatusCode.FAILED_PRECONDITION, "More points were redeemed offline than the program allows."
+        ),
+        Outcome.HOLD_CAPTURED: Answer(StatusCode.FAILED_PRECONDITION, "The hold was captured before."),
+        Outcome.HOLD_VOID: Answer(StatusCode.FAILED_PRECONDITION, "The hold was voided before."),
+        Outcome.HOLD_EXPIRED: Answer(StatusCode.FAILED_PRECONDITION, "The time of the hold is over."),
+        Outcome.CAPTURE_ABOVE_HOLD: Answer(
+            StatusCode.FAILED_PRECONDITION, "The call captures more points than are held."
+        ),
+        Outcome.TOO_MANY_HOLDS: Answer(
+            StatusCode.FAILED_PRECONDITION, "The member has as many open holds as the program allows."
+        ),
+        Outcome.NOT_REVERSIBLE: Answer(
+            StatusCode.FAILED_PRECONDITION, "An operation of this kind can't be undone so."
+        ),
+        Outcome.ALREADY_REVERSED: Answer(
+            StatusCode.FAILED_PRECONDITION, "Nothing of the original is left to undo."
+        ),
+        Outcome.RETURN_ABOVE_ORIGINAL: Answer(
+            StatusCode.FAILED_PRECONDITION, "More comes back of a line than was sold and not returned yet."
         ),
         Outcome.INVALID_REQUEST: Answer(StatusCode.INVALID_ARGUMENT, "The request is not valid."),
         Outcome.MALFORMED_REQUEST: Answer(StatusCode.INVALID_ARGUMENT, "The request can't be decoded."),
@@ -50,11 +80,25 @@ ANSWERS: Final[Mapping[Outcome, Answer]] = MappingProxyType(
         Outcome.API_KEY_INVALID: Answer(
             StatusCode.UNAUTHENTICATED, "The API key is unknown, mistyped or revoked."
         ),
-        Outcome.MEMBER_NOT_FOUND: Answer(
-            StatusCode.NOT_FOUND, "The chain has no member with this member_id or card."
+        Outcome.CALLER_NOT_ALLOWED: Answer(
+            StatusCode.PERMISSION_DENIED, "The API key may not make this call; it needs the role operator."
         ),
+        Outcome.MEMBER_NOT_FOUND: Answer(
+            StatusCode.NOT_FOUND, "The chain has no member with this member_id, card or phone."
+        ),
+        Outcome.MEMBER_CLOSED: Answer(StatusCode.FAILED_PRECONDITION, "The membership is closed."),
+        Outcome.CARD_BLOCKED: Answer(
+            StatusCode.FAILED_PRECONDITION, "The card is blocked and can't spend points."
+        ),
+        Outcome.CARD_REPLACED: Answer(
+            StatusCode.FAILED_PRECONDITION, "The card was replaced by another one."
+        ),
+        Outcome.CARD_TAKEN: Answer(StatusCode.ALREADY_EXISTS, "The card or phone belongs to another member."),
         Outcome.OPERATION_NOT_FOUND: Answer(
             StatusCode.NOT_FOUND, "No operation is recorded under this idempotency key."
+        ),
+        Outcome.ORIGINAL_NOT_FOUND: Answer(
+            StatusCode.NOT_FOUND, "The member has no applied operation under original_idempotency_key."
         ),
         Outcome.IDEMPOTENCY_KEY_REUSED: Answer(
             StatusCode.ALREADY_EXISTS, "The idempotency key belongs to an earlier call with another payload."
@@ -93,9 +137,10 @@ class Violation(NamedTuple):
     field: str
     description: str
 
-    def inside(self, parent: str) -> "Violation":
-        """The same, seen from the message that holds `parent`."""
-        return Violation(f"{parent}.{self.field}", self.description)
+
+def move_inside(parent: str, violations: Iterable[Violation]) -> list[Violation]:
+    """The same violations, seen from the message that holds `parent`."""
+    return [Violation(f"{parent}.{field}", description) for field, description in violations]
 
 
 class Refused(Exception):

@@ -41,7 +41,7 @@ $$;
 
 -- Deletes rows of a chain that nobody has noted anew since they were read; returns how many.
 CREATE FUNCTION forget_due(
-    forgetting_chain_id integer, times timestamptz[], member_ids bigint[], times_noted integer[]
+    forgetting_chain_id integer, times timestamptz[], member_ids bigint[], counts integer[]
 )
 RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -50,7 +50,7 @@ DECLARE
 BEGIN
     PERFORM set_config('loyalty.chain_id', forgetting_chain_id::text, TRUE);
     DELETE FROM due AS d
-    USING unnest(times, member_ids, times_noted) AS done (due_at, member_id, times_noted)
+    USING unnest(times, member_ids, counts) AS done (due_at, member_id, times_noted)
     WHERE
         d.chain_id = forgetting_chain_id
         AND d.due_at = done.due_at

@@ -98,7 +98,8 @@ CROSS JOIN LATERAL (
     WHERE o.chain_id = $1 AND o.original_key = wanted.original_key AND o.original_key <> ''
     OFFSET 0
 ) AS operation
-WHERE operation.outcome = 0 AND operation.kind = ANY($3::smallint[])
+INNER JOIN unnest($3::smallint[]) AS following (kind) ON operation.kind = following.kind
+WHERE operation.outcome = 0
 ORDER BY operation.member_sequence;
 
 -- name: lock_tallies
@@ -134,7 +135,14 @@ SET
     day_earned_points = changed.day_earned_points,
     day_redeemed_points = changed.day_redeemed_points
 FROM unnest(
-    $2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[],
+    $2::text[],
+    $3::integer[],
+    $4::bigint[],
+    $5::bigint[],
+    $6::bigint[],
+    $7::integer[],
+    $8::bigint[],
+    $9::bigint[],
     $10::bigint[]
 ) AS changed (
     subject,

@@ -25,3 +25,12 @@ FROM standbys();
 
 -- name: sync_standbys_wanted
 SELECT sync_standbys_wanted();
+
+-- name: last_verification
+SELECT
+    extract(EPOCH FROM ended_at)::double precision AS ended_at_seconds,
+    operations,
+    differences
+FROM verification
+ORDER BY ended_at DESC
+LIMIT 1;

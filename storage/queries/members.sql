@@ -52,3 +52,39 @@ ORDER BY chain.name;
 -- name: analyse_accounts
 -- The service keeps its plans for long: they must not be made for a table that seems to be empty.
 ANALYZE account, card;
+
+-- name: enrol
+SELECT enrolled.member_id FROM enrol_members($1, ARRAY[$2::text]) AS enrolled;
+
+-- name: find
+SELECT
+    account.member_id,
+    account.balance_points,
+    account.member_sequence,
+    account.entry_hash,
+    account.state,
+    account.segments,
+    account.status
+FROM account
+WHERE account.chain_id = $1 AND account.member_id = $2;
+
+-- name: set_status
+UPDATE account SET status = $3
+WHERE account.chain_id = $1 AND account.member_id = $2
+RETURNING account.member_id;
+
+-- name: lock
+SELECT account.member_id
+FROM unnest($2::bigint[]) AS wanted (member_id)
+INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
+ORDER BY account.member_id
+FOR NO KEY UPDATE OF account;
+
+-- name: set_segments
+UPDATE account SET segments = wanted.segments
+FROM unnest($2::bigint[], $3::text[]) AS wanted (member_id, segments)
+WHERE
+    account.chain_id = $1
+    AND account.member_id = wanted.member_id
+    AND account.segments <> wanted.segments
+RETURNING account.member_id;

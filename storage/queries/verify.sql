@@ -126,3 +126,6 @@ WHERE
     ($1::integer IS NULL OR detached_partition.chain_id = $1)
     AND NOT EXISTS (SELECT FROM ledger_partition AS part WHERE part.name = detached_partition.name)
 GROUP BY detached_partition.chain_id;
+
+-- name: record
+INSERT INTO verification (operations, differences) VALUES ($1, $2);

@@ -11,6 +11,7 @@ import yaml
 
 from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
 from processor.domain.outcomes import Outcome
+from processor.metrics import UNRECORDED
 from processor.rpc.status import ANSWERS
 from tests.alerts.rules import RULES_FILE, TEST_FILES, Rule, alerts, metric_names, recorded_names, rules
 from tests.promtool import promtool
@@ -99,6 +100,12 @@ def test_every_outcome_and_method_that_rules_name_exists() -> None:
 
     assert matched(expressions, "outcome") <= {outcome.name for outcome in Outcome}
     assert matched(expressions, "grpc_method") <= set(methods)
+
+
+def test_every_outcome_that_rules_name_is_counted_from_0() -> None:
+    expressions = " ".join(rule["expr"] for rule in rules())
+
+    assert matched(expressions, "outcome") <= {outcome.name for outcome in UNRECORDED}
 
 
 def is_bad_events(rule: Rule) -> bool:

@@ -87,6 +87,8 @@ def _pod_specs(objects: list[Object]) -> Iterator[Object]:
     for item in objects:
         if item["kind"] == "Pod":
             yield item["spec"]
+        elif item["kind"] == "CronJob":
+            yield item["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         elif "template" in item.get("spec", {}):
             yield item["spec"]["template"]["spec"]
 

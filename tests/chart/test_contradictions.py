@@ -15,6 +15,13 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "a cluster and a Secret": (merged(CNPG, DATABASE), "database.existingSecret.name, cnpg.enabled"),
     "a store and a Secret": (merged(EXTERNAL, DATABASE), "PostgreSQL is named more than once"),
     "no owner": (dotted("database.dsn", "postgresql://a@b/c"), "database.ownerDsn is not"),
+    "verifications without an owner": (
+        merged(
+            dotted("database.dsn", "postgresql://a@b/c"),
+            {"migration": {"enabled": False}, "verification": {"enabled": True}},
+        ),
+        "database.ownerDsn is not",
+    ),
     "an owner without a DSN": (
         merged(DATABASE, dotted("database.ownerDsn", "postgresql://a@b/c")),
         "database.ownerDsn goes with database.dsn",

@@ -14,12 +14,14 @@ import pytest
 
 from storage.migrate import migrate
 from storage.pool import open_pool
-from tests.chart.chart import CNPG, DATABASE, NAME, Object, find, find_all, merged, pod_specs, render
+from tests.chart.chart import CNPG, DATABASE, NAME, Object, dotted, find, find_all, merged, pod_specs, render
 from tests.chart.generate import README
 from tests.chart.test_objects import EXTERNAL, PLAIN
 from tests.postgres import Server, run
 
 HOOK: Final = "helm.sh/hook"
+VERIFYING: Final = {"verification": {"enabled": True}}
+CRON_JOB_NAME_CHARS_MAX: Final = 52
 
 
 def dsn_reference(workload: Object) -> dict[str, Any]:
@@ -72,6 +74,36 @@ def test_the_owners_dsn_is_there_before_the_migration_and_gone_after_it(
     }
     assert job["metadata"]["annotations"][HOOK] == "pre-install,pre-upgrade"
     assert HOOK not in find(objects, kind, NAME)["metadata"].get("annotations", {})
+
+
+@pytest.mark.parametrize(
+    "values", [DATABASE, PLAIN, EXTERNAL, CNPG], ids=["a Secret", "in the values", "external", "a cluster"]
+)
+def test_verifications_log_in_as_the_migration_does(values: dict[str, Any]) -> None:
+    objects = render(merged(values, VERIFYING))
+
+    assert dsn_reference(find(objects, "CronJob")) == dsn_reference(find(objects, "Job"))
+
+
+@pytest.mark.parametrize(
+    "values, kind", [(PLAIN, "Secret"), (EXTERNAL, "ExternalSecret")], ids=["in the values", "external"]
+)
+@pytest.mark.parametrize("migrates", [True, False])
+def test_the_owners_dsn_stays_for_verifications(values: dict[str, Any], kind: str, *, migrates: bool) -> None:
+    objects = render(merged(values, VERIFYING, dotted("migration.enabled", migrates)))
+    annotations = find(objects, kind, f"{NAME}-owner")["metadata"]["annotations"]
+
+    assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation"
+
+
+def test_there_are_no_verifications_unless_they_are_asked_for() -> None:
+    assert find_all(render(DATABASE), "CronJob") == []
+
+
+def test_the_name_of_the_verifications_leaves_room_for_their_time() -> None:
+    values = merged(DATABASE, VERIFYING, {"fullnameOverride": "x" * 60})
+
+    assert len(find(render(values), "CronJob")["metadata"]["name"]) <= CRON_JOB_NAME_CHARS_MAX
 
 
 def test_the_migration_needs_nothing_of_the_release_that_does_not_exist_yet() -> None:
@@ -193,14 +225,16 @@ async def use_as_the_service_does(login: str) -> None:
             await pool.execute("DROP TABLE operation")
 
 
-def test_the_jobs_command_migrates_an_empty_database(empty_database: str) -> None:
-    (spec,) = pod_specs([find(render(DATABASE), "Job")])
-    (container,) = spec["containers"]
-    assert container["command"] == ["loyalty-processor"]
+def test_the_commands_of_the_jobs_migrate_an_empty_database_and_verify_it(empty_database: str) -> None:
+    objects = render(merged(DATABASE, VERIFYING))
+    for kind in ("Job", "CronJob"):
+        (spec,) = pod_specs([find(objects, kind)])
+        (container,) = spec["containers"]
+        assert container["command"] == ["loyalty-processor"]
 
-    command = [sys.executable, "-m", "processor", *container["args"]]
-    done = subprocess.run(
-        command, env={"LOYALTY_DSN": empty_database}, capture_output=True, text=True, check=False
-    )
+        command = [sys.executable, "-m", "processor", *container["args"]]
+        done = subprocess.run(
+            command, env={"LOYALTY_DSN": empty_database}, capture_output=True, text=True, check=False
+        )
 
-    assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr

@@ -62,6 +62,20 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     ),
     "a cluster without synchronous standbys": merged(CNPG, dotted("cnpg.synchronousStandbys", 0)),
     "no migration": merged(DATABASE, dotted("migration.enabled", False)),
+    "verifications": merged(
+        DATABASE,
+        {
+            "verification": {
+                "enabled": True,
+                "timeZone": "Europe/Berlin",
+                "podAnnotations": {"example/mesh": "off"},
+            }
+        },
+    ),
+    "verifications with an external secret": merged(EXTERNAL, dotted("verification.enabled", True)),
+    "verifications of a cluster": merged(
+        CNPG, {"verification": {"enabled": True, "schedule": "@daily"}, "migration": {"enabled": False}}
+    ),
     "TLS by a Secret": merged(DATABASE, {"tls": {"enabled": True, "secretName": "tls"}}),
     "TLS by cert-manager": merged(
         DATABASE, CERT_MANAGER, dotted("tls.certManager.dnsNames", ["pos.example"])

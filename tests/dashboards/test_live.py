@@ -19,8 +19,6 @@ from tests.standby import replicated
 EMPTY: Final = {
     "overview: Alerts firing: {{alertname}}",
     "path: Calls under way: {{grpc_method}}",
-    "path: Refused with QUEUE_FULL: {{chain}}",
-    "business: Out of the window, of all: {{chain}}",
 }
 pytestmark = pytest.mark.xdist_group("alerts")
 

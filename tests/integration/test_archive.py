@@ -8,15 +8,26 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from processor.domain.operation import Operation
+from processor.domain.operation import Operation, seal
 from storage import archive_file
 from storage.archive import archive_partition
 from storage.archive_file import ArchiveFile, ArchiveFileError, ChainPart, Header
 from storage.partitions import PartitionError, detach_partition
 from storage.verify import verify
-from tests.history import DAY_US, START_US, accrual, add_chain, decided, redemption, write
+from tests.history import (
+    COLUMNS,
+    DAY_US,
+    START_US,
+    accrual,
+    add_chain,
+    dated_history,
+    decided,
+    redemption,
+    write,
+)
 
 NAME = "operation_20260101"
+LATER_TEXTS = ("original_key", "reason", "receipt_lines")
 
 
 @pytest.fixture
@@ -143,7 +154,8 @@ async def test_a_changed_table_is_kept(
 
 @pytest.mark.usefixtures("january")
 async def test_rows_that_came_after_the_detachment_are_told(owner: asyncpg.Connection, file: Path) -> None:
-    await owner.copy_records_to_table(NAME, records=decided(3, [accrual("late", 1)]))
+    late = decided(3, [accrual("late", 1)])
+    await owner.copy_records_to_table(NAME, records=late, columns=COLUMNS)
     with pytest.raises(PartitionError, match=r"has operations of chains \[3\]"):
         await archive_partition(owner, NAME, file, drop=True)
 
@@ -161,6 +173,28 @@ async def test_a_file_that_reads_back_otherwise_is_not_kept(
         await archive_partition(owner, NAME, file, drop=True)
     assert await exists(owner)
     assert list(file.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("january")
+async def test_an_archive_from_before_is_read(owner: asyncpg.Connection, file: Path) -> None:
+    await archive_partition(owner, NAME, file, drop=False)
+    operations = list(ArchiveFile(file).operations())
+    table = parquet.read_table(file)
+    parquet.write_table(table.drop(["discount_minor", *LATER_TEXTS, "effects"]), file)
+    assert list(ArchiveFile(file).operations()) == operations
+    assert ArchiveFile(file).find("member_id", 2) == [row for row in operations if row.member_id == 2]
+
+
+async def test_every_column_comes_out(owner: asyncpg.Connection, file: Path) -> None:
+    chain_id = await add_chain(owner, "corner-shop")
+    rich = dated_history(chain_id, 1, [START_US + DAY_US])[0]._replace(discount_minor=7, original_key="key")
+    rich = rich._replace(reason="a reason", receipt_lines="sku\t1000\t100\twine")
+    rich = seal(rich, b"reply", b"")
+    await write(owner, [rich])
+    await detach_partition(owner, NAME)
+    await archive_partition(owner, NAME, file, drop=True)
+    assert list(ArchiveFile(file).operations()) == [rich]
+    assert rich.effects
 
 
 def test_other_files_are_told_apart(file: Path) -> None:

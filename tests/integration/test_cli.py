@@ -17,7 +17,7 @@ from processor.domain.operation import seal
 from processor.rpc.encoder import ProtobufEncoder
 from storage.pool import connect
 from tests.history import accrual, decided, write
-from tests.postgres import run
+from tests.postgres import Server, run
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -98,12 +98,19 @@ def test_a_key_is_created_listed_and_revoked(demo: Cli) -> None:
     assert "nobody can show it again" in created.err
     [listed] = demo("key", "list", "demo", "--json").json
     assert (listed["key_id"], listed["label"], listed["revoked_at"]) == (key_id, "tills", None)
+    assert listed["role"] == "till"
     assert secret not in demo("key", "list", "demo").out
 
     assert demo("key", "revoke", created.out.strip(), "--json").json == {"key_id": key_id, "revoked": True}
     assert demo("key", "list", "demo", "--json").json[0]["revoked_at"]
     assert_one_line(demo("key", "revoke", "nope"), 1, "no API key with the id 'nope'")
     assert_one_line(demo("key", "create", "dmeo"), 1, "no chain named 'dmeo'")
+
+
+def test_a_key_of_an_operator(demo: Cli) -> None:
+    assert demo("key", "create", "demo", "--role", "operator", "--json").json["role"] == "operator"
+    assert " operator " in demo("key", "list", "demo").out
+    assert_one_line(demo("key", "create", "demo", "--role", "king"), 2, "'king' is not one of")
 
 
 def test_what_program_show_prints_program_set_takes(demo: Cli, tmp_path: Path) -> None:
@@ -212,6 +219,74 @@ def test_the_header_is_required(demo: Cli, tmp_path: Path, content: str) -> None
     file = tmp_path / "members.csv"
     file.write_text(content)
     assert_one_line(demo("member", "import", "demo", file), 2, "1: must be member_id,card, the header, not")
+
+
+def test_a_member_is_shown_closed_and_put_into_segments(demo: Cli, tmp_path: Path) -> None:
+    demo("member", "add", "demo", 1, "--card", "card-1")
+    put = demo("member", "segments", "demo", "--member-id", 1, "--segment", "vip", "--segment", "staff")
+    assert "1 of 1 members are in other segments" in put.out
+    assert demo("member", "close", "demo", 1, "--json").json == {"member_id": 1, "status": "closed"}
+    assert demo("member", "show", "demo", 1, "--json").json == {
+        "member_id": 1,
+        "status": "closed",
+        "balance_points": 0,
+        "available_points": 0,
+        "held_points": 0,
+        "pending_points": 0,
+        "segments": ["staff", "vip"],
+        "cards": [{"card": "card-1", "member_id": 1, "status": "open"}],
+    }
+    assert demo("member", "reopen", "demo", 1).out == "Member 1 is open.\n"
+    assert demo("member", "segments", "demo", "--member-id", 1, "--none").status == 0
+    assert demo("member", "show", "demo", 1, "--json").json["segments"] == []
+    assert_one_line(demo("member", "show", "demo", 2), 1, "there is no member 2")
+    assert_one_line(demo("member", "close", "demo", 2), 1, "there is no member 2")
+
+
+def test_members_of_a_file_are_put_into_segments(demo: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "segments.csv"
+    demo("member", "add", "demo", 1)
+    demo("member", "add", "demo", 2)
+    file.write_text("member_id,segment\n1,vip\n2,\n1,staff\n")
+    put = demo("member", "segments", "demo", "--file", file, "--json")
+    assert put.json == {"members": 2, "changed": 1}
+    file.write_text("member_id,segment\n1,vip\n3,vip\n")
+    assert_one_line(demo("member", "segments", "demo", "--file", file), 1, "there is no member 3")
+    file.write_text('member_id,segment\n1,"a,b"\n')
+    assert_one_line(demo("member", "segments", "demo", "--file", file), 2, ":2: segment: .* comma, not 'a,b'")
+    file.write_text("member_id,card\n")
+    assert_one_line(demo("member", "segments", "demo", "--file", file), 2, "must be member_id,segment")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--member-id 1", "--member-id 1 --none --segment a", "--member-id 1 --file f"]
+)
+def test_segments_must_be_named(demo: Cli, arguments: str) -> None:
+    assert_one_line(
+        demo("member", "segments", "demo", *arguments.split()), 2, "name the (member|segments) by"
+    )
+
+
+def test_a_member_is_enrolled(demo: Cli) -> None:
+    member_id = demo("member", "enrol", "demo", "card-1", "--json").json["member_id"]
+    assert demo("balance", "demo", "--card", "card-1", "--json").json["member_id"] == member_id
+    assert_one_line(demo("member", "enrol", "demo", "card-1"), 1, "belongs to a member already")
+
+
+def test_cards_are_added_blocked_and_replaced(demo: Cli) -> None:
+    demo("member", "add", "demo", 1, "--card", "card-1")
+    phone = {"card": "+491701234567", "member_id": 1, "status": "open"}
+    assert demo("card", "add", "demo", 1, "+491701234567", "--json").json == phone
+    assert demo("card", "block", "demo", "card-1", "--json").json["status"] == "blocked"
+    assert "card unblock demo card-1" in demo("card", "block", "demo", "card-1").out
+    assert demo("card", "unblock", "demo", "card-1").out == "Card card-1 can be used.\n"
+    replaced = demo("card", "replace", "demo", "card-1", "new-1")
+    assert replaced.out == "Card new-1 of member 1 replaces card-1.\n"
+    cards = demo("member", "show", "demo", 1, "--json").json["cards"]
+    assert [card["status"] for card in cards] == ["open", "replaced", "open"]
+    assert_one_line(demo("card", "block", "demo", "card-1"), 1, "card-1 was replaced: it stays so")
+    assert_one_line(demo("card", "add", "demo", 1, ""), 2, "CARD must be 1 to 64")
+    assert_one_line(demo("card", "replace", "demo", "new-1", "x" * 65), 2, "NEW_CARD must be 1 to 64")
 
 
 # --- the database ----------------------------------------------------------------------------------
@@ -370,15 +445,15 @@ def test_the_commands_work_as_a_program(database: str) -> None:
     assert_one_line(Ended(failed.returncode, failed.stdout, failed.stderr), 3, "PostgreSQL cannot be used")
 
 
-def test_verify_leaves_its_result_for_a_node_exporter(demo: Cli, tmp_path: Path) -> None:
-    file = tmp_path / "loyalty_verify.prom"
-    assert demo("verify", "--metrics-file", str(file)).status == 0
-    values = dict(line.split() for line in file.read_text().splitlines() if not line.startswith("#"))
-    assert values["loyalty_verify_differences"] == values["loyalty_verify_operations"] == "0.0"
-    assert float(values["loyalty_verify_last_run_timestamp_seconds"]) > 0
+def test_accounts_are_rebuilt(demo: Cli, database: str, postgres: Server) -> None:
+    async def fill() -> None:
+        connection = await connect(database)
+        await write(connection, decided(1, [accrual("key-1", 1), accrual("key-2", 2)]))
+        await connection.close()
 
-
-def test_verify_says_that_its_metrics_file_cannot_be_written(demo: Cli, tmp_path: Path) -> None:
-    ended = demo("verify", "--metrics-file", str(tmp_path / "absent" / "file.prom"))
-    assert ended.status == 2
-    assert "can't be written: No such file or directory" in ended.err
+    run(fill())
+    with postgres.database() as other:
+        rebuilt = demo("rebuild-accounts", "--to", other)
+        assert rebuilt.out == "2 accounts are rebuilt from 2 operations.\n"
+        assert_one_line(demo("rebuild-accounts", "--to", other), 1, "has accounts already")
+    assert_one_line(demo("rebuild-accounts", "--to", "nowhere"), 2, "must be a URL")

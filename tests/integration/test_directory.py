@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from processor.domain.api_key import parse_api_key, secret_matches
+from processor.domain.chain import Role
 from processor.domain.failures import StorageUnavailable
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
 from storage.directory import (
@@ -71,6 +72,7 @@ async def test_a_key_is_known_until_it_is_revoked(
     assert key is not None
     assert key.chain_id == chain_id
     assert secret_matches(secret, key.secret_sha256)
+    assert key.role is Role.TILL
     assert await is_key_in_force(owner, chain_id, text)
 
     await revoke_key(owner, key_id)
@@ -81,6 +83,17 @@ async def test_a_key_is_known_until_it_is_revoked(
     [row] = await list_keys(owner, chain_id)
     assert row.label == "tills"
     assert row.revoked_at_us is not None
+
+
+async def test_a_key_has_a_role(owner: asyncpg.Connection, directory: PostgresDirectory) -> None:
+    chain_id = await create_chain(owner, "demo")
+    parsed = parse_api_key(await create_key(owner, chain_id, role=Role.OPERATOR))
+    assert parsed is not None
+    await directory.refresh()
+    key = directory.key(parsed[0])
+    assert key is not None
+    assert key.role is Role.OPERATOR
+    assert [row.role for row in await list_keys(owner, chain_id)] == ["operator"]
 
 
 async def test_only_the_right_chain_and_secret_make_a_key(owner: asyncpg.Connection) -> None:

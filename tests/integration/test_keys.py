@@ -148,7 +148,7 @@ async def enter(session: PoolConnectionProxy, chain: Chain | None) -> None:
     await session.execute("SELECT set_config('loyalty.chain_id', $1, FALSE)", chain_id)
 
 
-TABLES: Final = ("account", "card", "operation", "chain_home")
+TABLES: Final = ("account", "card", "operation", "chain_home", "due", "tally")
 
 
 async def chains_seen(session: PoolConnectionProxy, table: str) -> set[int]:
@@ -208,6 +208,8 @@ async def test_with_a_chain_the_service_sees_and_changes_rows_of_no_other(
         "DELETE FROM account",
         "SELECT * FROM account_00",
         "UPDATE card SET member_id = 2",
+        "INSERT INTO card (chain_id, card, member_id) VALUES (1, 'mine', 1)",
+        "SELECT nextval('member_number')",
         "INSERT INTO api_key (key_id, chain_id, secret_sha256) VALUES ('a', 1, '')",
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE chain SET window_back_seconds = 1",

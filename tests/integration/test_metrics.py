@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from prometheus_client import Metric
@@ -9,13 +10,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.catalogue import ABSENT_UNTIL, CataloguedMetric, catalogue
 from processor.cli.demo import CARDS, send_burst
+from processor.domain.command import Kind
+from processor.metrics import UNRECORDED
 from storage.directory import create_chain, create_key
 from storage.members import Member, add_members
 from storage.owner import owner_connection
+from tests.chains import new_chain
 from tests.postgres import run
 from tests.server import Server, eventually, serving
 
 HISTOGRAM_LABELS = {"le"}
+NOTHING = Metric("nothing", "", "counter")
 WITHOUT_A_STANDBY = {"loyalty_replica_lag_seconds"}
 
 
@@ -59,3 +64,17 @@ def test_every_catalogued_metric_is_exported_and_no_other(database: str, server:
     for name, family in exported(server).items():
         assert as_catalogued(name, family) == wanted[name]
         assert {sample.name for sample in family.samples} == wanted[name].series
+
+
+def test_the_failures_of_a_chain_are_counted_from_0_before_its_first_call(
+    database: str, server: Server
+) -> None:
+    chain = run(new_chain(database))
+    expected = {(kind.name.lower(), outcome.name) for kind, outcome in product(Kind, UNRECORDED)}
+
+    def found() -> dict[tuple[str, str], float]:
+        samples = exported(server).get("loyalty_operations_total", NOTHING).samples
+        of_chain = [sample for sample in samples if sample.labels["chain"] == chain.name]
+        return {(sample.labels["kind"], sample.labels["outcome"]): sample.value for sample in of_chain}
+
+    eventually(lambda: found() == dict.fromkeys(expected, 0), describe=found)

@@ -21,6 +21,8 @@ ROWS = {
     "INSERT INTO card SELECT 1, 'card-' || generate_series(1, 100), generate_series(1, 100)",
     4: "SELECT ensure_partition(now())",
 }
+# The migration that is applied to each partition.
+INDEX_OF_ORIGINALS = 15
 
 
 @pytest.fixture
@@ -78,6 +80,25 @@ async def test_step_by_step_gives_the_same_database_as_all_at_once(
         assert await migrate(other_database, to=step.version) == [step]
         await execute(other_database, ROWS.get(step.version, "SELECT"))
     assert await catalogue(other_database) == await catalogue(empty_database)
+
+
+async def test_a_partition_of_before_gets_its_index_also_after_an_attempt_that_was_broken_off(
+    empty_database: str,
+) -> None:
+    await migrate(empty_database, to=INDEX_OF_ORIGINALS - 2)
+    await execute(empty_database, "SELECT ensure_partition('2026-01-15')")
+    await migrate(empty_database, to=INDEX_OF_ORIGINALS - 1)
+    await execute(empty_database, "CREATE INDEX operation_20260101_original ON operation_20260101 (chain_id)")
+    await migrate(empty_database)
+    await execute(empty_database, "SELECT ensure_partition('2026-02-15')")
+    connection = await connect(empty_database)
+    indexes = await connection.fetch(
+        "SELECT replace(indexdef, tablename, '') AS definition FROM pg_indexes"
+        " WHERE indexname LIKE 'operation_2026%_original'"
+    )
+    await connection.close()
+    definition = "USING btree (chain_id, original_key) WHERE (original_key <> ''::text)"
+    assert [row["definition"] for row in indexes] == [f"CREATE INDEX _original ON public. {definition}"] * 2
 
 
 async def test_processes_that_migrate_at_once_take_turns(empty_database: str) -> None:
@@ -150,5 +171,5 @@ async def test_functions_look_at_temporary_tables_last(database: str) -> None:
         "SELECT proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
     await connection.close()
-    assert len(settings) == 5
+    assert len(settings) == 11
     assert all("search_path=public, pg_temp" in row["proconfig"] for row in settings)

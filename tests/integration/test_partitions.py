@@ -20,7 +20,7 @@ from storage.partitions import (
     set_partition_interval,
 )
 from storage.pool import connect, open_pool
-from tests.history import DAY_US, accrual, add_chain, decided, write
+from tests.history import COLUMNS, DAY_US, accrual, add_chain, decided, write
 from tests.postgres import Server
 
 NOW_US = time_ns() // 1_000
@@ -126,7 +126,7 @@ async def test_making_a_partition_is_in_nobodys_way(database: str, owner: asyncp
 async def write_more(connection: asyncpg.Connection, chain_id: int) -> None:
     """Append into a partition that exists, as the service does: COPY into it by name."""
     (operation,) = decided(chain_id, [accrual("key-2", 2)])
-    await connection.copy_records_to_table("operation_20260101", records=[operation])
+    await connection.copy_records_to_table("operation_20260101", records=[operation], columns=COLUMNS)
 
 
 async def test_making_ahead_survives_a_lost_database(

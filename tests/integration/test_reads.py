@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from processor.domain.account import Account
 from processor.domain.failures import StorageUnavailable
 from processor.domain.operation import recorded_from
 from processor.domain.outcomes import Outcome
@@ -32,7 +33,7 @@ async def test_an_account_by_member_and_by_card(
     operations = decided(chain_id, [accrual("key-1", 1), redemption("key-2", 1, 40)])
     await write(owner, operations)
     await add_members(owner, chain_id, [Member(1, "card-1")])
-    expected = (1, 60, 2, operations[-1].entry_hash)
+    expected = Account(1, 60, 2, operations[-1].entry_hash)
     assert await reader.account(chain_id, 1, "") == expected
     assert await reader.account(chain_id, 0, "card-1") == expected
     assert await reader.resolve(chain_id, 1, "") == 1

@@ -12,8 +12,10 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from processor.otel_tracing import OtelTracing
 from tests.chains import new_chain
 from tests.requests import accrue
 from tests.server import eventually, in_thread, serving
@@ -94,3 +96,18 @@ async def test_a_call_and_its_batch_are_linked_within_the_callers_trace(
     attributes = {pair.key: pair.value.string_value for pair in call.attributes}
     assert attributes["loyalty.outcome"] == "APPLIED"
     assert attributes["loyalty.chain"] == chain.name
+
+
+@pytest.mark.parametrize(
+    "flags, sample_ratio, is_traced", [("01", 0, True), ("00", 1, False), (None, 0, False), (None, 1, True)]
+)
+def test_a_caller_with_a_trace_decides_for_its_calls_and_the_ratio_for_others(
+    flags: str | None, sample_ratio: float, *, is_traced: bool
+) -> None:
+    exporter = InMemorySpanExporter()
+    tracing = OtelTracing(sample_ratio, {}, exporter)
+    traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flags}"
+    with tracing.call("Accrue", [("traceparent", traceparent)] if flags else []):
+        assert (tracing.link() is not None) == is_traced
+    tracing.close()
+    assert len(exporter.get_finished_spans()) == is_traced

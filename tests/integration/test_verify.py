@@ -1,19 +1,31 @@
 """A ledger that is whole, and every way in which it may not be."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import asyncpg
 import pytest
 
+from processor.domain.account import Account
 from processor.domain.failures import StorageUnavailable
-from processor.domain.operation import Operation
+from processor.domain.operation import Operation, account_after
 from storage import verify as module
 from storage.directory import DirectoryError
 from storage.members import Member, add_members
 from storage.owner import SchemaMissingError
 from storage.partitions import detach_partition
 from storage.verify import Difference, Report, verify
-from tests.history import DAY_US, START_US, accrual, add_chain, decided, redemption, write
+from tests.history import (
+    COLUMNS,
+    DAY_US,
+    START_US,
+    accrual,
+    add_chain,
+    dated_history,
+    decided,
+    redemption,
+    write,
+)
 
 MONTH_US = 31 * DAY_US
 
@@ -60,6 +72,18 @@ async def test_a_whole_ledger(database: str, ledger: list[Operation]) -> None:
     assert progress == [(7, 7)]
 
 
+async def test_the_result_for_all_chains_is_recorded_and_no_other(
+    database: str, ledger: list[Operation], owner: asyncpg.Connection
+) -> None:
+    await owner.execute("UPDATE account SET balance_points = 0 WHERE member_id = 1")
+
+    for chain in ("corner-shop", None):
+        await verify(database, chain)
+
+    recorded = await owner.fetch("SELECT operations, differences, ended_at <= now() FROM verification")
+    assert [tuple(row) for row in recorded] == [(len(ledger), 1, True)]
+
+
 async def test_an_empty_ledger(database: str) -> None:
     assert await verify(database) == Report(0, 0, [], 0, 0)
 
@@ -93,6 +117,70 @@ async def test_a_changed_account(
     await owner.execute(f"UPDATE account SET {change} WHERE member_id = 1")  # noqa: S608
     ((member_id, what, wanted, was),) = await found(database)
     assert (member_id, what, expected[1] and wanted, was) == (1, *expected)
+
+
+@pytest.fixture
+async def dated(owner: asyncpg.Connection, chain_id: int) -> list[Operation]:
+    """A member with two lots, of which the first is noted."""
+    operations = dated_history(chain_id, 5, [START_US + MONTH_US, START_US + 2 * MONTH_US])
+    await write(owner, operations)
+    await owner.execute("INSERT INTO due VALUES ($1, $2, 5)", chain_id, START_US + MONTH_US)
+    return operations
+
+
+@pytest.mark.usefixtures("dated")
+async def test_what_is_not_the_ledgers_is_not_compared(database: str, owner: asyncpg.Connection) -> None:
+    await owner.execute("UPDATE account SET segments = 'staff', status = 1")
+    assert await found(database) == []
+
+
+async def test_a_changed_state(database: str, owner: asyncpg.Connection, dated: list[Operation]) -> None:
+    state = account_after(Account(5, 0, 0, b""), dated[0]).state
+    expected = await owner.fetchval("UPDATE account SET state = $1 RETURNING state", state) and (
+        reduce(account_after, dated, Account(5, 0, 0, b"")).state
+    )
+    assert await found(database) == [(5, "state of the account", expected.hex(), state.hex())]
+
+
+@pytest.mark.usefixtures("dated")
+async def test_a_state_that_is_none(database: str, owner: asyncpg.Connection) -> None:
+    await owner.execute("UPDATE account SET state = '\\x01'")
+    assert [(what, was) for _, what, _, was in await found(database)] == [
+        ("state of the account", "01"),
+        ("state of the account", "01"),
+    ]
+
+
+@pytest.mark.usefixtures("dated")
+async def test_effects_that_are_none(database: str, owner: asyncpg.Connection) -> None:
+    await owner.execute("UPDATE operation SET effects = '\\x01' WHERE idempotency_key = 'dated-5-0'")
+    assert [difference[:2] for difference in await found(database)] == [
+        (5, "entry_hash of dated-5-0"),
+        (5, "effects of dated-5-0"),
+    ]
+
+
+@pytest.mark.usefixtures("dated")
+@pytest.mark.parametrize(
+    "change, was",
+    [
+        ("DELETE FROM due", "none"),
+        ("UPDATE due SET due_at = due_at + interval '1 day'", "2026-02-02T00:00:00Z"),
+    ],
+)
+async def test_points_that_would_be_forgotten(
+    change: str, was: str, database: str, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(change)
+    what = "time noted to look at the account"
+    assert await found(database) == [(5, what, "2026-02-01T00:00:00Z or before", was)]
+
+
+@pytest.mark.usefixtures("dated")
+async def test_the_state_is_unknown_after_what_is_missing(database: str, owner: asyncpg.Connection) -> None:
+    await detach_partition(owner, "operation_20260101")
+    await owner.execute("UPDATE account SET state = ''")
+    assert (await verify(database)).differences == []
 
 
 @pytest.mark.usefixtures("ledger")
@@ -172,7 +260,7 @@ async def test_a_second_row_of_the_same_sequence(
     database: str, owner: asyncpg.Connection, ledger: list[Operation]
 ) -> None:
     copy = ledger[1]._replace(idempotency_key="key-8")
-    await owner.copy_records_to_table("operation", records=[copy])
+    await owner.copy_records_to_table("operation", records=[copy], columns=COLUMNS)
     ((member_id, what, expected, was),) = [row for row in await found(database) if "sequence" in row[1]]
     assert (member_id, expected, was) == (1, "3", "2")
     assert what in {"member_sequence of key-2", "member_sequence of key-8"}

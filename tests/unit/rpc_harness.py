@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
-from loyalty.v1.operation_pb2 import LineItem, Receipt
-from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, RedeemRequest
+from loyalty.v1 import member_service_pb2
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
-from processor.domain.account import Account
+from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.api_key import format_api_key, hash_secret
-from processor.domain.chain import ApiKey, Chain
+from processor.domain.chain import ApiKey, Chain, Role
 from processor.domain.command import Command
-from processor.domain.operation import Operation, Recorded
+from processor.domain.decision import Decision
+from processor.domain.member import Holder, Member
+from processor.domain.operation import Recorded, draft_operation
 from processor.domain.outcomes import Outcome
+from processor.domain.program import Program, Rounding, RoundingScope
+from processor.domain.standing import Standing
+from processor.domain.state import Tally
 from processor.ports import Reply
 from processor.rpc.encoder import ProtobufEncoder
 from processor.rpc.server import RpcServer, start_server
@@ -30,36 +33,29 @@ CHAIN_ID = 7
 KEY_ID = "abcdefgh0123"
 SECRET = "s" * 43
 AUTHORIZATION = ("authorization", f"Bearer {format_api_key(KEY_ID, SECRET)}")
+OPERATOR_KEY_ID = "operator0123"
+OPERATOR_AUTHORIZATION = ("authorization", f"Bearer {format_api_key(OPERATOR_KEY_ID, SECRET)}")
 SERVICE = "/loyalty.v1.TransactionService/"
+MEMBER_SERVICE = "/loyalty.v1.MemberService/"
+MEMBER_METHODS = member_service_pb2.DESCRIPTOR.services_by_name["MemberService"].methods_by_name
+PROGRAM = Program(1, 0, 1, 100, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 10, 50)
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 ENCODER = ProtobufEncoder()
 
 
 def applied(command: Command) -> Reply:
     """The reply to a command that is applied to an account of 0 points."""
-    operation = Operation(
-        CHAIN_ID,
-        command.idempotency_key,
-        command.occurred_at_us,
-        command.occurred_at_us + 1,
-        command.member_id or 1,
-        1,
-        command.kind,
-        Outcome.APPLIED,
-        1,
-        0,
-        1,
-        command.receipt.total_minor,
-        0,
-        1,
-        command.store_id,
-        command.terminal_id,
-        command.receipt.receipt_id,
-        b"",
-        b"",
-        b"",
+    decision = Decision(Outcome.APPLIED, earned_points=1)
+    operation = draft_operation(
+        command,
+        Account(command.member_id or 1, 0, 0, b""),
+        decision,
+        chain_id=CHAIN_ID,
+        payload_fingerprint=b"",
+        program_version=1,
+        recorded_at_us=command.occurred_at_us + 1,
     )
-    return Reply(Outcome.APPLIED, ENCODER.applied(operation), replayed=False)
+    return Reply(Outcome.APPLIED, ENCODER.applied(operation, decision, Standing(1)), replayed=False)
 
 
 def refused(outcome: Outcome, *, replayed: bool = False, **details: object) -> Reply:
@@ -98,6 +94,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.known_account: Account | None = None
+        self.known_card_status = CardStatus.OPEN
+        self.known_tallies: dict[str, Tally] = {}
         self.known: list[tuple[int, str, Recorded]] = []
         self.calls = 0
 
@@ -105,9 +103,13 @@ class Reader:
         self.calls += 1
         return self.known_account.member_id if self.known_account else None
 
-    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
+    async def holder(self, chain_id: int, member_id: int, card: str) -> Holder | None:
         self.calls += 1
-        return self.known_account
+        return Holder(self.known_account, self.known_card_status) if self.known_account else None
+
+    async def tallies(self, chain_id: int, subjects: Sequence[str]) -> dict[str, Tally]:
+        self.calls += 1
+        return {subject: tally for subject, tally in self.known_tallies.items() if subject in subjects}
 
     async def recorded(self, chain_id: int, idempotency_key: str) -> Recorded | None:
         self.calls += 1
@@ -120,11 +122,44 @@ class Reader:
         return [row for row in reversed(self.known) if row[0] < before_sequence][:limit]
 
 
-class Keys:
-    """The API keys in force; `unseen` ones are found by the next refresh."""
+class NoMembers:
+    """Counts what is asked of it, which no test of the wire may do: members are tested on PostgreSQL."""
 
     def __init__(self) -> None:
-        self.known = {KEY_ID: ApiKey(KEY_ID, CHAIN_ID, hash_secret(SECRET))}
+        self.calls = 0
+
+    async def member(self, chain_id: int, member_id: int, card: str) -> Member | None:
+        self.calls += 1
+        return None
+
+    async def enrol(self, chain_id: int, card: str) -> CardHolder:
+        self.calls += 1
+        raise AssertionError("nobody is enrolled here")
+
+    async def add_card(self, chain_id: int, member_id: int, card: str) -> CardHolder:
+        return await self.enrol(chain_id, card)
+
+    async def replace_card(
+        self, chain_id: int, old: str, new: str
+    ) -> tuple[CardHolder | None, CardHolder | None]:
+        self.calls += 1
+        return None, None
+
+    async def set_card_status(self, chain_id: int, card: str, status: CardStatus) -> CardHolder | None:
+        self.calls += 1
+        return None
+
+
+class Keys:
+    """The API keys in force; `unseen` ones are found by the next refresh. The chain has one program."""
+
+    def __init__(self) -> None:
+        till = ApiKey(KEY_ID, CHAIN_ID, hash_secret(SECRET))
+        self.known = {
+            KEY_ID: till,
+            OPERATOR_KEY_ID: till._replace(key_id=OPERATOR_KEY_ID, role=Role.OPERATOR),
+        }
+        self.program = PROGRAM
         self.unseen: dict[str, ApiKey] = {}
         self.failure: Exception | None = None
         self.refreshes = 0
@@ -133,7 +168,7 @@ class Keys:
         return self.known.get(key_id)
 
     def chain(self, chain_id: int) -> Chain:
-        return Chain(chain_id, f"chain-{chain_id}", 86_400, 600, ())
+        return Chain(chain_id, f"chain-{chain_id}", 86_400, 600, (self.program,))
 
     async def refresh(self) -> None:
         self.refreshes += 1
@@ -149,6 +184,7 @@ class Harness(NamedTuple):
     server: RpcServer
     queue: Queue
     reader: Reader
+    members: NoMembers
     keys: Keys
     channel: grpc.aio.Channel
 
@@ -157,20 +193,22 @@ class Harness(NamedTuple):
         return TransactionServiceStub(self.channel)
 
     async def call(self, method: str, request: bytes, **kwargs: Any) -> bytes:
-        """Call a unary method with bytes as they are."""
-        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(SERVICE + method)
-        return await raw(request, metadata=(AUTHORIZATION,), **kwargs)
+        """Call a unary method of either service with bytes as they are."""
+        path = (MEMBER_SERVICE if method in MEMBER_METHODS else SERVICE) + method
+        raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(path)
+        return await raw(request, **{"metadata": (AUTHORIZATION,), **kwargs})
 
 
 @asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[Harness]:
     """Serve on a free port of loopback; `options` replace those of `start_server`."""
-    queue, reader, keys = Queue(), Reader(), Keys()
+    queue, reader, members, keys = Queue(), Reader(), NoMembers(), Keys()
     given: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
         "batcher": queue,
         "reader": reader,
+        "members": members,
         "directory": keys,
         "message_bytes_max": MESSAGE_BYTES_MAX,
         "calls_max": 4_000,
@@ -182,33 +220,9 @@ async def running(**options: Any) -> AsyncIterator[Harness]:
     channel_options = [("grpc.max_send_message_length", -1)]
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=channel_options) as channel:
-            yield Harness(server, queue, reader, keys, channel)
+            yield Harness(server, queue, reader, members, keys, channel)
     finally:
         await server.stop(0)
-
-
-def accrue_request(key: str = "k-1") -> AccrueRequest:
-    """A request in which every field is set and valid."""
-    lines = [
-        LineItem(sku="milk", quantity_milli=2000, amount_minor=700, category="dairy"),
-        LineItem(sku="bread", amount_minor=300),
-    ]
-    return AccrueRequest(
-        idempotency_key=key,
-        member_id=1,
-        occurred_at=Timestamp(seconds=1_760_000_000, nanos=123_456_789),
-        store_id="store-1",
-        terminal_id="till-2",
-        receipt=Receipt(receipt_id="r-1", total_minor=1000, lines=lines),
-    )
-
-
-def redeem_request(key: str = "k-2") -> RedeemRequest:
-    return RedeemRequest.FromString(accrue_request(key).SerializeToString() + b"\x40\x05")
-
-
-def checkout_request(key: str = "k-3") -> CheckoutRequest:
-    return CheckoutRequest.FromString(redeem_request(key).SerializeToString())
 
 
 class Failure(NamedTuple):

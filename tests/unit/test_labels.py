@@ -29,3 +29,15 @@ def test_from_the_51st_on_chains_are_counted_together(monkeypatch: pytest.Monkey
         return REGISTRY.get_sample_value("loyalty_points_issued_total", {"chain": chain})
 
     assert [issued("guarded-50"), issued("guarded-51"), issued(OTHER)] == [7, None, 21]
+
+
+def test_from_the_51st_on_failures_are_expected_of_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHAINS", BoundedLabels(CHAINS_MAX))
+    for number in range(1, 54):
+        LedgerMetrics().expect_chain(f"expected-{number}")
+
+    def unknown(chain: str) -> float | None:
+        labels = {"chain": chain, "kind": "accrue", "outcome": "OUTCOME_UNKNOWN"}
+        return REGISTRY.get_sample_value("loyalty_operations_total", labels)
+
+    assert [unknown("expected-50"), unknown("expected-51"), unknown(OTHER)] == [0, None, 0]

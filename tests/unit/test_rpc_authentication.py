@@ -12,17 +12,8 @@ from processor.domain.chain import ApiKey
 from processor.domain.failures import StorageUnavailable
 from processor.rpc.authentication import Authenticator
 from processor.rpc.status import Refused
-from tests.unit.rpc_harness import (
-    AUTHORIZATION,
-    CHAIN_ID,
-    KEY_ID,
-    SECRET,
-    Harness,
-    Keys,
-    accrue_request,
-    failure,
-    running,
-)
+from tests.unit.rpc_harness import AUTHORIZATION, CHAIN_ID, KEY_ID, SECRET, Harness, Keys, failure, running
+from tests.unit.rpc_requests import accrue_request
 
 KEY = format_api_key(KEY_ID, SECRET)
 NEW_ID, NEW_SECRET = "newnewnew012", "n" * 43
@@ -131,10 +122,10 @@ async def test_the_memory_of_verified_headers_is_bounded(monkeypatch: pytest.Mon
     authenticator = Authenticator(Keys())
     for spaces in range(20):
         header = "Bearer " + " " * spaces + KEY
-        assert await authenticator.chain_id([("authorization", header)]) == CHAIN_ID
+        assert (await authenticator.caller([("authorization", header)])).chain_id == CHAIN_ID
         assert len(authenticator._verified) <= 3
 
 
 async def test_binary_metadata_of_that_name_is_no_key() -> None:
     with pytest.raises(Refused, match="API_KEY_MISSING"):
-        await Authenticator(Keys()).chain_id([("authorization", b"Bearer x")])
+        await Authenticator(Keys()).caller([("authorization", b"Bearer x")])

@@ -8,6 +8,7 @@ import pytest
 
 from loyalty.v1.transaction_service_pb2 import GetBalanceRequest, GetOperationRequest, ListOperationsRequest
 from processor.domain.account import Account
+from processor.domain.member import Holder
 from tests.unit.rpc_harness import (
     AUTHORIZATION,
     MESSAGE_BYTES_MAX,
@@ -15,10 +16,10 @@ from tests.unit.rpc_harness import (
     Failure,
     Harness,
     Reader,
-    accrue_request,
     failure,
     running,
 )
+from tests.unit.rpc_requests import accrue_request, quote_request
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ READS: dict[str, Any] = {
     "GetBalance": GetBalanceRequest(member_id=1),
     "GetOperation": GetOperationRequest(idempotency_key="k-1"),
     "ListOperations": ListOperationsRequest(member_id=1),
+    "Quote": quote_request(),
 }
 
 
@@ -41,8 +43,8 @@ class SlowReader(Reader):
     async def resolve(self, chain_id: int, member_id: int, card: str) -> int | None:
         return await self._wait(super().resolve(chain_id, member_id, card))
 
-    async def account(self, chain_id: int, member_id: int, card: str) -> Account | None:
-        return await self._wait(super().account(chain_id, member_id, card))
+    async def holder(self, chain_id: int, member_id: int, card: str) -> Holder | None:
+        return await self._wait(super().holder(chain_id, member_id, card))
 
     async def recorded(self, chain_id: int, idempotency_key: str) -> Any:
         return await self._wait(super().recorded(chain_id, idempotency_key))

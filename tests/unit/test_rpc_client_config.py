@@ -7,11 +7,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from loyalty.v1 import transaction_service_pb2
+from loyalty.v1 import member_service_pb2, transaction_service_pb2
 from processor.domain.command import Command
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
-from tests.unit.rpc_harness import AUTHORIZATION, Harness, accrue_request, applied, failure, refused, running
+from tests.unit.rpc_harness import AUTHORIZATION, Harness, applied, failure, refused, running
+from tests.unit.rpc_requests import accrue_request
 
 CONFIG = Path(__file__).parents[2] / "docs/client-service-config.json"
 AUTH = (AUTHORIZATION,)
@@ -39,12 +40,20 @@ def answer_in_turn(harness: Harness, *replies: Outcome) -> None:
 
 
 def test_every_method_but_the_stream_has_a_policy_and_a_timeout() -> None:
-    service = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
+    services = (
+        transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"],
+        member_service_pb2.DESCRIPTOR.services_by_name["MemberService"],
+    )
     configured: list[tuple[str, str]] = []
     for method_config in json.loads(CONFIG.read_text())["methodConfig"]:
         assert {"timeout", "retryPolicy"} <= set(method_config)
         configured += [(name["service"], name["method"]) for name in method_config["name"]]
-    unary = [(service.full_name, method.name) for method in service.methods if not method.client_streaming]
+    unary = [
+        (service.full_name, method.name)
+        for service in services
+        for method in service.methods
+        if not method.client_streaming
+    ]
     assert sorted(configured) == sorted(unary)
 
 

@@ -16,7 +16,9 @@ from loyalty.v1.transaction_service_pb2 import (
     OperationRequest,
     ProcessBatchRequest,
     ProcessBatchResponse,
+    ReturnedLine,
 )
+from processor.domain.account import Account
 from processor.rpc.status import VIOLATIONS_SHOWN_MAX
 from tests.unit.rpc_harness import (
     AUTHORIZATION,
@@ -24,12 +26,22 @@ from tests.unit.rpc_harness import (
     SERVICE,
     Failure,
     Harness,
-    accrue_request,
-    checkout_request,
     failure,
     failure_of,
-    redeem_request,
     running,
+)
+from tests.unit.rpc_requests import (
+    MEMBERS,
+    READS,
+    WRITES,
+    accrue_request,
+    adjust_request,
+    capture_request,
+    checkout_request,
+    hold_request,
+    return_request,
+    reverse_request,
+    void_request,
 )
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -43,6 +55,7 @@ async def rpc() -> AsyncIterator[Harness]:
         yield harness
         assert not harness.queue.submitted
         assert not harness.reader.calls
+        assert not harness.members.calls
 
 
 def put(path: str, value: Any) -> Callable[[Any], None]:
@@ -82,16 +95,40 @@ def number_cases(path: str, *wrong: int, lowest: int, highest: int) -> list[tupl
     ]
 
 
+MEMBER_REQUIRED = "is required: set member_id, card or phone"
+E164 = "must be a phone number in E.164: + and 2 to 15 digits, the first not 0"
+
+
+def phone_cases(path: str) -> list[tuple[str, Any, str]]:
+    wrong = [
+        "+",
+        "+1",
+        "+0151",
+        "00491701234567",
+        "+49 170 1234567",
+        "+" + "1" * 16,
+        "491701234567",
+        "+4917x",
+    ]
+    wrong += ["+\N{ARABIC-INDIC DIGIT ONE}2", "+491701234567\n"]
+    return [(path, "", REQUIRED), *[(path, number, E164) for number in wrong]]
+
+
 YEARS = "must lie in the years 2000 to 2100, not at {} seconds"
 NANOS = "must have nanos of 0 to 999999999, not {}"
 COMMON = [
     *identifier_cases("idempotency_key", required=True),
+    ("idempotency_key", "system:", "must not begin with system:"),
+    ("idempotency_key", "system:expire:1:2", "must not begin with system:"),
     *identifier_cases("card", required=True),
+    *phone_cases("phone"),
+    *identifier_cases("original_idempotency_key", required=True),
     *identifier_cases("store_id", required=True),
     *identifier_cases("terminal_id", required=False),
     *identifier_cases("receipt.receipt_id", required=True),
     *identifier_cases("receipt.0.sku", required=True),
     *identifier_cases("receipt.1.category", required=False),
+    *identifier_cases("receipt.0.brand", required=False),
     *number_cases("receipt.total_minor", 0, lowest=1, highest=100_000_000_000),
     *number_cases("receipt.0.amount_minor", lowest=0, highest=100_000_000_000),
     # 0 means one piece.
@@ -113,7 +150,7 @@ COMMON = [
     ("occurred_at", Timestamp(seconds=1_760_000_000, nanos=-1), NANOS.format(-1)),
     ("occurred_at", Timestamp(seconds=1_760_000_000, nanos=1_000_000_000), NANOS.format(1_000_000_000)),
     ("receipt", None, REQUIRED),
-    ("member_id", None, "is required: set member_id or card"),
+    ("member_id", None, MEMBER_REQUIRED),
 ]
 FIELDS = {"receipt.0.": "receipt.lines[0].", "receipt.1.": "receipt.lines[1]."}
 
@@ -121,14 +158,19 @@ FIELDS = {"receipt.0.": "receipt.lines[0].", "receipt.1.": "receipt.lines[1]."}
 def field_of(path: str, problem: str) -> str:
     for short, full in FIELDS.items():
         path = path.replace(short, full)
-    return "member" if "member_id or card" in problem else path
+    return "member" if problem == MEMBER_REQUIRED else path
 
 
-REQUESTS: dict[str, Callable[[], Any]] = {
-    "Accrue": accrue_request,
-    "Redeem": redeem_request,
-    "Checkout": checkout_request,
-}
+REQUESTS = {**WRITES, **READS}
+SALES = ["Accrue", "Redeem", "Checkout"]
+# One of each field is enough to know that it is looked at.
+ONE_EACH = list({path: (path, value, problem) for path, value, problem in COMMON}.values())
+CASES = [
+    (method, *case)
+    for method, make in REQUESTS.items()
+    for case in (COMMON if method in SALES else ONE_EACH)
+    if case[0].split(".")[0] in make().DESCRIPTOR.fields_by_name
+]
 
 
 async def refusal(rpc: Harness, method: str, request: Any) -> Failure:
@@ -139,8 +181,7 @@ async def refusal(rpc: Harness, method: str, request: Any) -> Failure:
     return failed
 
 
-@pytest.mark.parametrize("method", REQUESTS)
-@pytest.mark.parametrize("path, value, problem", COMMON)
+@pytest.mark.parametrize("method, path, value, problem", CASES)
 async def test_a_bad_field_is_named(rpc: Harness, method: str, path: str, value: Any, problem: str) -> None:
     request = REQUESTS[method]()
     put(path, value)(request)
@@ -148,17 +189,145 @@ async def test_a_bad_field_is_named(rpc: Harness, method: str, path: str, value:
     assert (failed.reason, failed.violations) == ("INVALID_REQUEST", [(field_of(path, problem), problem)])
 
 
-@pytest.mark.parametrize("method, lowest", [("Redeem", 1), ("Checkout", 0)])
-@pytest.mark.parametrize("points", [INT64_MIN, -1, 0, 1_000_000_000_001, INT64_MAX])
-async def test_bad_points_are_named(rpc: Harness, method: str, lowest: int, points: int) -> None:
+MOST_POINTS = 1_000_000_000_000
+OF_ONE_METHOD = {
+    "Redeem": number_cases("redeem_points", 0, lowest=1, highest=MOST_POINTS),
+    "Checkout": [
+        *number_cases("redeem_points", lowest=0, highest=MOST_POINTS),
+        ("quote_token", "x" * 257, "must be the quote_token of a QuoteResponse, as it is"),
+        ("quote_token", "a\nb", "must be the quote_token of a QuoteResponse, as it is"),
+    ],
+    "Quote": number_cases("redeem_points", lowest=0, highest=MOST_POINTS),
+    "Hold": [
+        *number_cases("points", 0, lowest=1, highest=MOST_POINTS),
+        *number_cases("hold_seconds", lowest=0, highest=31_536_000),
+    ],
+    "Capture": number_cases("points", lowest=0, highest=MOST_POINTS),
+    "Adjust": [
+        *number_cases("points", lowest=-MOST_POINTS, highest=MOST_POINTS),
+        ("points", 0, "must not be 0"),
+        ("reason", 0, REQUIRED),
+        (
+            "reason",
+            7,
+            "must be one of COMPENSATION, SURVEY, REVIEW, REFERRAL, CONTEST, CORRECTION, not 7",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "method, path, value, problem",
+    [(method, *case) for method, cases in OF_ONE_METHOD.items() for case in cases],
+)
+async def test_a_bad_field_of_one_method_is_named(
+    rpc: Harness, method: str, path: str, value: Any, problem: str
+) -> None:
     request = REQUESTS[method]()
-    request.redeem_points = points
-    if points == lowest == 0:
+    put(path, value)(request)
+    assert (await refusal(rpc, method, request)).violations == [(path, problem)]
+
+
+@pytest.mark.parametrize("method", ["Checkout", "Quote"])
+async def test_no_points_are_enough_where_nothing_must_be_redeemed(method: str) -> None:
+    request = REQUESTS[method]()
+    request.redeem_points = 0
+    async with running() as rpc:
+        rpc.reader.known_account = Account(1, 0, 0, b"")
         await rpc.call(method, request.SerializeToString())
-        rpc.queue.submitted.clear()
-        return
-    failed = await refusal(rpc, method, request)
-    assert failed.violations == [("redeem_points", f"must be {lowest} to 1000000000000, not {points}")]
+
+
+REWARDS = [
+    (["x"] * 11, [("reward_ids", "must be at most 10, not 11")]),
+    (["a", "b", "a"], [("reward_ids[2]", "must be distinct; a is there before")]),
+    (["a", "", "x" * 65], [("reward_ids[1]", REQUIRED), ("reward_ids[2]", TOO_LONG)]),
+]
+
+
+@pytest.mark.parametrize("method", ["Redeem", "Checkout", "Quote"])
+@pytest.mark.parametrize("reward_ids, violations", REWARDS)
+async def test_bad_rewards_are_named(
+    rpc: Harness, method: str, reward_ids: list[str], violations: list[tuple[str, str]]
+) -> None:
+    request = REQUESTS[method]()
+    request.reward_ids.extend(reward_ids)
+    assert (await refusal(rpc, method, request)).violations == violations
+
+
+ONE_TO_500 = "must be 1 to 500, not {}"
+RETURNED = [
+    ([], [("lines", ONE_TO_500.format(0))]),
+    ([(1, 1)] * 501, [("lines", ONE_TO_500.format(501))]),
+    ([(0, 1)], [("lines[0].line_number", ONE_TO_500.format(0))]),
+    ([(1, 1), (501, 1)], [("lines[1].line_number", ONE_TO_500.format(501))]),
+    ([(7, 1), (7, 2)], [("lines[1].line_number", "must be distinct; 7 is there before")]),
+    ([(1, 0)], [("lines[0].quantity_milli", "must be 1 to 1000000000, not 0")]),
+    ([(1, 1_000_000_001)], [("lines[0].quantity_milli", "must be 1 to 1000000000, not 1000000001")]),
+]
+
+
+@pytest.mark.parametrize("lines, violations", RETURNED)
+async def test_bad_returned_lines_are_named(
+    rpc: Harness, lines: list[tuple[int, int]], violations: list[tuple[str, str]]
+) -> None:
+    request = return_request()
+    del request.lines[:]
+    request.lines.extend([ReturnedLine(line_number=number, quantity_milli=milli) for number, milli in lines])
+    assert (await refusal(rpc, "Return", request)).violations == violations
+
+
+NOT_SALES = {
+    "hold": hold_request(),
+    "capture": capture_request(),
+    "void": void_request(),
+    "reverse": reverse_request(),
+    "return_goods": return_request(),
+    "adjust": adjust_request(),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SALES)
+async def test_only_sales_are_made_offline(rpc: Harness, kind: str) -> None:
+    item = OperationRequest(**{kind: NOT_SALES[kind]}, offline=True)  # type: ignore[arg-type]
+    data = ProcessBatchRequest(operations=[item]).SerializeToString()
+    [result] = ProcessBatchResponse.FromString(await rpc.call("ProcessBatch", data)).results
+    problem = "must be false: only accrue, redeem and checkout can be made offline"
+    assert failure_of(result.error).violations == [("offline", problem)]
+
+
+LINE_BREAK = "must have printable characters only; number 1 is U+000A"
+IDENTIFIER_REQUIRED = "is required: set card or phone"
+ADDED_REQUIRED = "is required: set new_card or new_phone"
+OF_MEMBERS = [
+    *[
+        (method, path, "", REQUIRED, path)
+        for method in ("EnrolMember", "ReplaceCard", "BlockCard", "UnblockCard")
+        for path in ("card", "phone")
+    ],
+    *[("EnrolMember", *case, "phone") for case in phone_cases("phone")],
+    *[("EnrolMember", *case, "card") for case in identifier_cases("card", required=True)],
+    *[
+        (method, path, "\n", problem, path)
+        for method in ("AddCard", "ReplaceCard")
+        for path, problem in {"new_card": LINE_BREAK, "new_phone": E164}.items()
+    ],
+    *[
+        (method, "card", None, IDENTIFIER_REQUIRED, "identifier")
+        for method in ("EnrolMember", "ReplaceCard", "BlockCard", "UnblockCard")
+    ],
+    *[(method, "new_card", None, ADDED_REQUIRED, "added") for method in ("AddCard", "ReplaceCard")],
+    *[(method, "member_id", None, MEMBER_REQUIRED, "member") for method in ("GetMember", "AddCard")],
+    ("ReplaceCard", "new_card", "c-1", "must not be what it replaces", "new_card"),
+]
+
+
+@pytest.mark.parametrize("method, path, value, problem, field", OF_MEMBERS)
+async def test_a_bad_field_of_a_members_request_is_named(
+    rpc: Harness, method: str, path: str, value: Any, problem: str, field: str
+) -> None:
+    request = MEMBERS[method]()
+    put(path, value)(request)
+    assert (await refusal(rpc, method, request)).violations == [(field, problem)]
 
 
 @pytest.mark.parametrize("amounts", [(700, 301), (0, 0), (1000, 1000)])
@@ -180,7 +349,7 @@ async def test_there_are_at_most_500_lines(rpc: Harness) -> None:
     assert failed.violations == [("receipt.lines", "must be at most 500, not 501")]
 
 
-@pytest.mark.parametrize("method", REQUESTS)
+@pytest.mark.parametrize("method", SALES)
 async def test_all_violations_are_found_at_once(rpc: Harness, method: str) -> None:
     failed = await refusal(rpc, method, b"")
     points = ["redeem_points"] if method == "Redeem" else []
@@ -215,7 +384,7 @@ def bytes_with_wrong_utf8(request: Any, marker: str) -> bytes:
         "receipt.1.category",
     ],
 )
-@pytest.mark.parametrize("method", REQUESTS)
+@pytest.mark.parametrize("method", SALES)
 async def test_wrong_utf8_is_named_with_its_field(rpc: Harness, method: str, path: str) -> None:
     request = REQUESTS[method]()
     put(path, "okMARK")(request)
@@ -245,11 +414,16 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
-@pytest.mark.parametrize("method", ["Accrue", "Redeem", "Checkout", "GetOperation"])
+@pytest.mark.parametrize("method", [*WRITES, "GetOperation", "EnrolMember", "BlockCard"])
 async def test_bytes_that_are_no_message_are_refused(rpc: Harness, method: str, data: bytes) -> None:
     failed = await refusal(rpc, method, data)
     problem = f"must be a protobuf message of type loyalty.v1.{method}Request"
     assert (failed.reason, failed.violations) == ("MALFORMED_REQUEST", [("", problem)])
+
+
+ONE_OF = (
+    "is required: set one of accrue, redeem, checkout, hold, capture, void, reverse, return_goods, adjust"
+)
 
 
 async def test_an_operation_of_an_unknown_kind_is_refused_beside_its_neighbours(rpc: Harness) -> None:
@@ -257,7 +431,7 @@ async def test_an_operation_of_an_unknown_kind_is_refused_beside_its_neighbours(
     nothing_set = b""
     data = b"".join(b"\x0a" + bytes((len(item),)) + item for item in (unknown_kind, nothing_set))
     results = ProcessBatchResponse.FromString(await rpc.call("ProcessBatch", data)).results
-    expected = [("request", "is required: set one of accrue, redeem, checkout")]
+    expected = [("request", ONE_OF)]
     assert [failure_of(result.error).violations for result in results] == [expected, expected]
 
 
@@ -287,13 +461,13 @@ async def test_a_message_of_the_largest_size_is_read(rpc: Harness) -> None:
     assert failed.violations[0] == ("idempotency_key", f"must have at most 64 characters, not {key_chars}")
 
 
-READS = [
+BAD_READS = [
     ("GetOperation", GetOperationRequest(), "idempotency_key", REQUIRED),
     ("GetOperation", GetOperationRequest(idempotency_key="x" * 65), "idempotency_key", TOO_LONG),
-    ("GetBalance", GetBalanceRequest(), "member", "is required: set member_id or card"),
+    ("GetBalance", GetBalanceRequest(), "member", MEMBER_REQUIRED),
     ("GetBalance", GetBalanceRequest(member_id=-1), "member_id", f"must be 1 to {INT64_MAX}, not -1"),
     ("GetBalance", GetBalanceRequest(card=""), "card", REQUIRED),
-    ("ListOperations", ListOperationsRequest(), "member", "is required: set member_id or card"),
+    ("ListOperations", ListOperationsRequest(), "member", MEMBER_REQUIRED),
     (
         "ListOperations",
         ListOperationsRequest(member_id=1, page_size=-1),
@@ -303,7 +477,7 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize("method, request_, field, problem", READS)
+@pytest.mark.parametrize("method, request_, field, problem", BAD_READS)
 async def test_a_bad_field_of_a_read_is_named(
     rpc: Harness, method: str, request_: Any, field: str, problem: str
 ) -> None:

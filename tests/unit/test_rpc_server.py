@@ -20,10 +20,12 @@ from loyalty.v1.transaction_service_pb2 import OperationRequest, ProcessStreamRe
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from processor.domain.outcomes import Outcome
 from processor.rpc.server import Tls
-from tests.unit.rpc_harness import AUTHORIZATION, Harness, accrue_request, failure, refused, running
+from tests.unit.rpc_harness import AUTHORIZATION, MEMBER_METHODS, Harness, failure, refused, running
+from tests.unit.rpc_requests import accrue_request, redeem_request
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "loyalty.v1.TransactionService"
+MEMBER_SERVICE = "loyalty.v1.MemberService"
 AUTH = (AUTHORIZATION,)
 # Certificates of a test authority whose key was thrown away; they end in a hundred years.
 CERTIFICATES = Path(__file__).parent / "rpc_certificates"
@@ -40,7 +42,7 @@ async def health(channel: grpc.aio.Channel, service: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
 
 
-@pytest.mark.parametrize("service", ["", SERVICE])
+@pytest.mark.parametrize("service", ["", SERVICE, MEMBER_SERVICE])
 async def test_health_follows_what_it_is_told(rpc: Harness, service: str) -> None:
     assert await health(rpc.channel, service) == "NOT_SERVING"
     await rpc.server.set_serving(True)
@@ -81,6 +83,7 @@ async def test_reflection_lists_the_services(rpc: Harness) -> None:
     reply = await reflect(rpc, reflection_pb2.ServerReflectionRequest(list_services=""))
     assert {service.name for service in reply.list_services_response.service} == {
         SERVICE,
+        MEMBER_SERVICE,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -187,8 +190,9 @@ async def test_certificates_that_are_none_are_one_clear_error(tls: Tls) -> None:
 
 def sample(name: str, method: str, **labels: str) -> float:
     grpc_type = "bidi_stream" if method == "ProcessStream" else "unary"
+    service = MEMBER_SERVICE if method in MEMBER_METHODS else SERVICE
     found = REGISTRY.get_sample_value(
-        name, {"grpc_type": grpc_type, "grpc_service": SERVICE, "grpc_method": method, **labels}
+        name, {"grpc_type": grpc_type, "grpc_service": service, "grpc_method": method, **labels}
     )
     assert found is not None
     return found
@@ -208,7 +212,8 @@ def changes(before: dict[str, float], after: dict[str, float]) -> dict[str, floa
 
 async def test_every_method_has_its_series_from_the_start(rpc: Harness) -> None:
     service = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
-    assert all(len(samples(method.name)) == 4 + len(grpc.StatusCode) for method in service.methods)
+    methods = [*service.methods_by_name, *MEMBER_METHODS]
+    assert all(len(samples(method)) == 4 + len(grpc.StatusCode) for method in methods)
 
 
 async def test_unary_calls_are_counted_by_code(rpc: Harness) -> None:
@@ -231,11 +236,7 @@ async def test_unary_calls_are_counted_by_code(rpc: Harness) -> None:
 async def test_a_cancelled_call_is_counted_as_such(rpc: Harness) -> None:
     before = samples("Redeem")
     rpc.queue.is_open.clear()
-    request = accrue_request()
-    call = rpc.stub.Redeem(
-        transaction_service_pb2.RedeemRequest.FromString(request.SerializeToString() + b"\x40\x01"),
-        metadata=AUTH,
-    )
+    call = rpc.stub.Redeem(redeem_request(), metadata=AUTH)
     await rpc.queue.arrival(1)
     call.cancel()
     await rpc.server.stop(10)

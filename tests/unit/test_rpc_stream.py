@@ -19,13 +19,13 @@ from tests.unit.rpc_harness import (
     KEY_ID,
     SERVICE,
     Harness,
-    accrue_request,
     applied,
     failure,
     failure_of,
     refused,
     running,
 )
+from tests.unit.rpc_requests import accrue_request
 
 if TYPE_CHECKING:
     Stream = grpc.aio.StreamStreamCall[ProcessStreamRequest, ProcessStreamResponse]

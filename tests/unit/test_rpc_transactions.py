@@ -21,18 +21,8 @@ from processor.domain.failures import StorageUnavailable
 from processor.domain.operation import Recorded
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import ANSWERS
-from tests.unit.rpc_harness import (
-    AUTHORIZATION,
-    Harness,
-    accrue_request,
-    applied,
-    checkout_request,
-    failure,
-    failure_of,
-    redeem_request,
-    refused,
-    running,
-)
+from tests.unit.rpc_harness import AUTHORIZATION, Harness, applied, failure, failure_of, refused, running
+from tests.unit.rpc_requests import accrue_request, checkout_request, redeem_request
 
 AUTH = (AUTHORIZATION,)
 

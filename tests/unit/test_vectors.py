@@ -26,7 +26,17 @@ from processor.domain.rules.limits import count_shared, shared_subjects
 from processor.domain.situation import Situation
 from processor.domain.standing import Standing, standing_after
 from processor.domain.state import MemberState, Tally, decode_state
-from tests.vector_cases import DEFAULT_AT, FILES, Case, Step, cases, differences, time_text, time_us, total_minor
+from tests.vector_cases import (
+    DEFAULT_AT,
+    FILES,
+    Case,
+    Step,
+    cases,
+    differences,
+    time_text,
+    time_us,
+    total_minor,
+)
 
 CASES = cases("rules")
 REFUNDS = (Kind.REVERSE, Kind.RETURN)
@@ -51,7 +61,11 @@ class Rules:
         online = program_in_force(self._programs, now_us)
         self._account = matured(self._account, online, now_us)
         if step["call"] == "balance":
-            return {"outcome": "APPLIED", **_lots(self._account), **_standing(standing_after(self._account, online, now_us))}
+            return {
+                "outcome": "APPLIED",
+                **_lots(self._account),
+                **_standing(standing_after(self._account, online, now_us)),
+            }
         key = step.get("id", f"step-{number}")
         command = _command(key, step, now_us, self._tokens)
         program = program_in_force(self._programs, command.occurred_at_us) if command.offline else online
@@ -70,10 +84,14 @@ class Rules:
         if quoted.decision.outcome is not Outcome.APPLIED:
             return _refusal(quoted.decision)
         self._tokens[key] = quoted.quote_token
-        return _applied(command, quoted.decision) | _standing(quoted.standing) | {
-            "redeemable_points_max": quoted.redeemable_points_max,
-            "available_rewards": list(quoted.available_rewards),
-        }
+        return (
+            _applied(command, quoted.decision)
+            | _standing(quoted.standing)
+            | {
+                "redeemable_points_max": quoted.redeemable_points_max,
+                "available_rewards": list(quoted.available_rewards),
+            }
+        )
 
     def _record(self, command: Command, decision: Decision, program: Program, now_us: int) -> None:
         row = draft_operation(

@@ -23,14 +23,14 @@
 {{- with .Values.database -}}
 {{- if and .ownerDsn (not .dsn) -}}
 {{- fail "database.ownerDsn goes with database.dsn; other sources name the owner's DSN themselves" -}}
-{{- else if and .dsn $.Values.migration.enabled (not .ownerDsn) -}}
-{{- fail "database.dsn is set and database.ownerDsn is not: set it too, or migration.enabled to false" -}}
+{{- else if and .dsn (include "loyalty-processor.needsOwner" $) (not .ownerDsn) -}}
+{{- fail "database.dsn is set and database.ownerDsn is not: set it too, or migration.enabled and verification.enabled to false" -}}
 {{- end -}}
 {{- with .externalSecret -}}
 {{- if and .enabled (not (and .secretStoreRef.name .dsn)) -}}
 {{- fail "database.externalSecret.enabled needs secretStoreRef.name and dsn.key" -}}
-{{- else if and .enabled $.Values.migration.enabled (not .ownerDsn) -}}
-{{- fail "database.externalSecret.ownerDsn.key is not set: set it, or migration.enabled to false" -}}
+{{- else if and .enabled (include "loyalty-processor.needsOwner" $) (not .ownerDsn) -}}
+{{- fail "database.externalSecret.ownerDsn.key is not set: set it, or migration.enabled and verification.enabled to false" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

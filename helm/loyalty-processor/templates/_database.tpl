@@ -50,3 +50,15 @@ a Cluster: that is an object of the release, and a hook would wait for it for ev
 helm.sh/hook: pre-install,pre-upgrade
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
+
+{{- /* Who runs commands as the owner of the tables. */ -}}
+{{- define "loyalty-processor.needsOwner" -}}
+{{- if or .Values.migration.enabled .Values.verification.enabled }}true{{ end -}}
+{{- end }}
+
+{{- /* The owner's DSN is there before the migration, and goes after it unless verifications need it. */ -}}
+{{- define "loyalty-processor.ownerSecretAnnotations" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-delete-policy: before-hook-creation{{ if not .Values.verification.enabled }},hook-succeeded{{ end }}
+helm.sh/hook-weight: "-10"
+{{- end }}

@@ -72,3 +72,39 @@ securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* Of a pod that runs one command as the owner of the tables: the root, the command and its resources. */ -}}
+{{- define "loyalty-processor.ownerPodSpec" -}}
+{{- $command := index . 1 -}}
+{{- $resources := index . 2 -}}
+{{- with index . 0 -}}
+{{- include "loyalty-processor.podPlacement" . }}
+restartPolicy: Never
+containers:
+  - name: {{ $command }}
+    {{- include "loyalty-processor.containerImage" . | nindent 4 }}
+    command: [loyalty-processor]
+    args: [{{ $command }}]
+    env:
+      {{- include "loyalty-processor.ownerDsnEnv" . | nindent 6 }}
+      - name: TMPDIR
+        value: /tmp
+      {{- with .Values.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    {{- with .Values.extraEnvFrom }}
+    envFrom: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    resources: {{- toYaml $resources | nindent 6 }}
+    volumeMounts:
+      {{- include "loyalty-processor.tmpMount" . | nindent 6 }}
+      {{- with .Values.extraVolumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+volumes:
+  {{- include "loyalty-processor.tmpVolume" . | nindent 2 }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,159 @@
+"""Sales: Accrue, Redeem, Checkout, and the Quote of one. The way of an accrual is the hot path."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from loyalty.v1 import operation_pb2
+from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, QuoteRequest, RedeemRequest
+from processor.domain.command import Command, Kind, LineItem, Receipt
+from processor.domain.limits import (
+    AMOUNT_MINOR_MAX,
+    QUANTITY_MILLI_MAX,
+    QUOTE_TOKEN_CHARS_MAX,
+    RECEIPT_LINES_MAX,
+    REDEEM_POINTS_MAX,
+    REWARDS_MAX,
+)
+from processor.rpc.convert.fields import (
+    NO_RECEIPT,
+    SaleRequest,
+    read_key,
+    read_member,
+    read_time,
+    refuse_if_any,
+)
+from processor.rpc.status import Violation, move_inside
+from processor.rpc.validate import identifier, optional_identifier, within
+
+_QUANTITY_MILLI_DEFAULT: Final = 1_000
+
+
+def accrue_command(request: AccrueRequest) -> Command:
+    """Raises Refused."""
+    found: list[Violation] = []
+    command = _sale(Kind.ACCRUE, request, 0, found)
+    refuse_if_any(found)
+    return command
+
+
+def redeem_command(request: RedeemRequest) -> Command:
+    """Raises Refused."""
+    found: list[Violation] = []
+    lowest = 0 if request.reward_ids else 1
+    points = within(found, "redeem_points", request.redeem_points, lowest, REDEEM_POINTS_MAX)
+    command = _sale(Kind.REDEEM, request, points, found)
+    reward_ids = _read_rewards(found, request.reward_ids)
+    refuse_if_any(found)
+    return command._replace(reward_ids=reward_ids)
+
+
+def checkout_command(request: CheckoutRequest) -> Command:
+    """Raises Refused."""
+    found: list[Violation] = []
+    points = within(found, "redeem_points", request.redeem_points, 0, REDEEM_POINTS_MAX)
+    command = _sale(Kind.CHECKOUT, request, points, found)
+    reward_ids = _read_rewards(found, request.reward_ids)
+    quote_token = _read_quote_token(found, request.quote_token)
+    refuse_if_any(found)
+    return command._replace(reward_ids=reward_ids, quote_token=quote_token)
+
+
+def quote_command(request: QuoteRequest, now_us: int) -> Command:
+    """The Checkout that is previewed, without a key. Raises Refused."""
+    found: list[Violation] = []
+    points = within(found, "redeem_points", request.redeem_points, 0, REDEEM_POINTS_MAX)
+    member_id, card = read_member(found, request)
+    command = Command(
+        Kind.CHECKOUT,
+        "",
+        member_id,
+        card,
+        now_us,
+        identifier(found, "store_id", request.store_id),
+        optional_identifier(found, "terminal_id", request.terminal_id),
+        _read_receipt(found, request),
+        points,
+        reward_ids=_read_rewards(found, request.reward_ids),
+    )
+    refuse_if_any(found)
+    return command
+
+
+def _sale(kind: Kind, request: SaleRequest, redeem_points: int, found: list[Violation]) -> Command:
+    idempotency_key = read_key(found, request.idempotency_key)
+    member_id, card = read_member(found, request)
+    return Command(
+        kind,
+        idempotency_key,
+        member_id,
+        card,
+        read_time(found, request),
+        identifier(found, "store_id", request.store_id),
+        optional_identifier(found, "terminal_id", request.terminal_id),
+        _read_receipt(found, request),
+        redeem_points,
+    )
+
+
+def _read_receipt(found: list[Violation], request: SaleRequest | QuoteRequest) -> Receipt:
+    if not request.HasField("receipt"):
+        found.append(Violation("receipt", "is required"))
+        return NO_RECEIPT
+    message = request.receipt
+    problems: list[Violation] = []
+    receipt_id = identifier(problems, "receipt_id", message.receipt_id)
+    total_minor = within(problems, "total_minor", message.total_minor, 1, AMOUNT_MINOR_MAX)
+    receipt = Receipt(receipt_id, total_minor, _read_lines(problems, message))
+    if problems:
+        found += move_inside("receipt", problems)
+    return receipt
+
+
+def _read_lines(found: list[Violation], receipt: operation_pb2.Receipt) -> tuple[LineItem, ...]:
+    items = receipt.lines
+    if not items:
+        return ()
+    if len(items) > RECEIPT_LINES_MAX:
+        found.append(Violation("lines", f"must be at most {RECEIPT_LINES_MAX}, not {len(items)}"))
+        return ()
+    lines = tuple([_read_line(found, index, item) for index, item in enumerate(items)])
+    amount_minor = sum([line.amount_minor for line in lines])
+    if amount_minor != receipt.total_minor and not found:
+        found.append(
+            Violation("lines", f"must add up to total_minor {receipt.total_minor}, not {amount_minor}")
+        )
+    return lines
+
+
+def _read_line(found: list[Violation], index: int, item: operation_pb2.LineItem) -> LineItem:
+    problems: list[Violation] = []
+    quantity_milli = item.quantity_milli or _QUANTITY_MILLI_DEFAULT
+    line = LineItem(
+        identifier(problems, "sku", item.sku),
+        within(problems, "quantity_milli", quantity_milli, 1, QUANTITY_MILLI_MAX),
+        within(problems, "amount_minor", item.amount_minor, 0, AMOUNT_MINOR_MAX),
+        optional_identifier(problems, "category", item.category),
+        optional_identifier(problems, "brand", item.brand),
+    )
+    if problems:
+        found += move_inside(f"lines[{index}]", problems)
+    return line
+
+
+def _read_rewards(found: list[Violation], reward_ids: Sequence[str]) -> tuple[str, ...]:
+    if not reward_ids:
+        return ()
+    if len(reward_ids) > REWARDS_MAX:
+        found.append(Violation("reward_ids", f"must be at most {REWARDS_MAX}, not {len(reward_ids)}"))
+        return ()
+    for index, reward_id in enumerate(reward_ids):
+        identifier(found, f"reward_ids[{index}]", reward_id)
+        if reward_id in reward_ids[:index]:
+            found.append(Violation(f"reward_ids[{index}]", f"must be distinct; {reward_id} is there before"))
+    return tuple(reward_ids)
+
+
+def _read_quote_token(found: list[Violation], token: str) -> str:
+    if len(token) > QUOTE_TOKEN_CHARS_MAX or not token.isprintable():
+        found.append(Violation("quote_token", "must be the quote_token of a QuoteResponse, as it is"))
+    return token
