@@ -62,8 +62,6 @@ def decide_return(account: Account, command: Command, program: Program, situatio
     original = _reversible(command, situation)
     done = _done(original)
     lines = lines_from_text(original.receipt_lines)
-    if not lines:
-        raise Refusal(Outcome.NOT_REVERSIBLE, kind=original.kind.name)
     for number, quantity_milli in command.returned:
         sold_milli = lines[number - 1].quantity_milli if number <= len(lines) else 0
         remaining_milli = sold_milli - done.get(number, 0)
@@ -78,10 +76,10 @@ def decide_return(account: Account, command: Command, program: Program, situatio
 
 def _reversible(command: Command, situation: Situation) -> Original:
     original = situation.original
-    if original is None or original.outcome is not Outcome.APPLIED:
+    if original is None:
         raise Refusal(Outcome.ORIGINAL_NOT_FOUND, original_key=command.original_key)
-    if original.kind not in _REVERSIBLE:
-        raise Refusal(Outcome.NOT_REVERSIBLE, kind=original.kind.name)
+    if original.kind not in _REVERSIBLE or original.outcome is not Outcome.APPLIED:
+        raise Refusal(Outcome.NOT_REVERSIBLE, original_key=command.original_key)
     return original
 
 
