@@ -173,15 +173,10 @@ def _applied(command: Command, decision: Decision) -> dict[str, Any]:
         "shortfall_points": decision.shortfall_points,
         "shortfall_minor": decision.shortfall_minor,
         "flags": list(decision.flags),
-        "offline_differences": [_difference(text) for text in decision.differences],
+        "offline_differences": list(decision.differences),
         "applied_rules": [each._asdict() for each in decision.applied_rules],
         "hold_expires_at": time_text(decision.hold_expires_at_us) if decision.hold_expires_at_us else None,
     }
-
-
-def _difference(text: str) -> str:
-    """The reason, or the name of the field."""
-    return text.removeprefix("outcome=").partition("=")[0]
 
 
 def _refusal(decision: Decision) -> dict[str, Any]:
