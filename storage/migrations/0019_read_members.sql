@@ -7,14 +7,14 @@ CREATE FUNCTION read_holder(reading_chain_id integer, wanted_member_id bigint, w
 RETURNS TABLE (account account, card_status smallint)
 LANGUAGE plpgsql AS $$
 DECLARE
-    status smallint := 0;
+    found_status smallint := 0;
 BEGIN
     PERFORM set_config('loyalty.chain_id', reading_chain_id::text, TRUE);
     IF wanted_card <> '' THEN
-        SELECT c.member_id, c.status INTO wanted_member_id, status FROM card AS c
+        SELECT c.member_id, c.status INTO wanted_member_id, found_status FROM card AS c
         WHERE c.chain_id = reading_chain_id AND c.card = wanted_card;
     END IF;
-    RETURN QUERY SELECT a, status FROM account AS a
+    RETURN QUERY SELECT a, found_status FROM account AS a
     WHERE a.chain_id = reading_chain_id AND a.member_id = wanted_member_id;
 END
 $$;
