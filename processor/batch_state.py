@@ -62,14 +62,14 @@ class BatchState:
             account.status,
         )
         self.loaded.recorded.setdefault(operation.idempotency_key, []).append(recorded_from(operation))
-        if self._originals_wanted and operation.outcome is Outcome.APPLIED:
+        if self._originals_wanted:
             self._note_original(operation)
 
     def _note_original(self, operation: Operation) -> None:
         originals = self.loaded.originals
         if operation.idempotency_key in self._originals_wanted:
             originals.setdefault(operation.idempotency_key, []).append(original_from(operation))
-        if operation.kind in _FOLLOWING:
+        if operation.kind in _FOLLOWING and operation.outcome is Outcome.APPLIED:
             follower = Follower(operation.kind, operation.effects)
             originals[operation.original_key] = [
                 each._replace(followers=(*each.followers, follower))

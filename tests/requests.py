@@ -40,7 +40,7 @@ def _write(request_type: type[W], member_id: int, total_minor: int, **fields: An
         "receipt": Receipt(receipt_id="receipt-1", total_minor=total_minor),
         **fields,
     }
-    if "card" in fields:
+    if "card" in fields or "phone" in fields:
         del given["member_id"]
     return request_type(**given)
 

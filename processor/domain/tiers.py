@@ -87,13 +87,27 @@ def keep_from_month(rules: TierRules, month: int) -> int:
             return month + 1
         case TierPeriod.ROLLING_MONTHS:
             return month - rules.rolling_months
-    length = _MONTHS[rules.period]
-    return month // length * length
+    return _first_month(rules, month)
 
 
 def qualified(rules: TierRules, month: int, now_month: int, points: int, minor: int) -> Qualified:
-    """What counts for a sale in `month`, noted in `now_month`."""
-    return Qualified(month, points, minor, keep_from_month(rules, now_month))
+    """What counts for a sale in `month`, noted in `now_month`.
+
+    What comes after its period has ended counts for the present one: the end of a period is not gone back on.
+    """
+    counted_month = max(month, _first_month(rules, now_month))
+    return Qualified(counted_month, points, minor, keep_from_month(rules, now_month))
+
+
+def _first_month(rules: TierRules, month: int) -> int:
+    """The first month that counts in the period of `month`."""
+    match rules.period:
+        case TierPeriod.LIFE:
+            return 0
+        case TierPeriod.ROLLING_MONTHS:
+            return month - rules.rolling_months + 1
+    length = _MONTHS[rules.period]
+    return month // length * length
 
 
 def _reached(rules: TierRules, amount: int) -> int:

@@ -1,6 +1,5 @@
 """The methods of TransactionService that write nothing."""
 
-from time import time_ns
 from typing import Final
 
 from loyalty.v1.transaction_service_pb2 import (
@@ -10,6 +9,7 @@ from loyalty.v1.transaction_service_pb2 import (
     QuoteRequest,
     QuoteResponse,
 )
+from processor.clock import now_us
 from processor.domain.account import Account, CardStatus, MemberStatus
 from processor.domain.chain import ApiKey, Chain
 from processor.domain.command import Command
@@ -48,11 +48,11 @@ class ReadMethods:
 
     async def Quote(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """QuoteRequest -> QuoteResponse."""
-        now_us = time_ns() // 1_000
-        command = quote_command(decode(QuoteRequest, data), now_us)
+        at_us = now_us()
+        command = quote_command(decode(QuoteRequest, data), at_us)
         chain = self._directory.chain(caller.chain_id)
         with self._reading.taken(chain.chain_id):
-            quoted, account = await self._quote(chain, command, now_us)
+            quoted, account = await self._quote(chain, command, at_us)
         decision = quoted.decision
         if decision.outcome is not Outcome.APPLIED:
             raise Refused(decision.outcome, decision.details)
@@ -78,9 +78,9 @@ class ReadMethods:
             holder = await self._reader.holder(caller.chain_id, member_id, card)
         if not holder:
             raise Refused(Outcome.MEMBER_NOT_FOUND)
-        now_us = time_ns() // 1_000
-        program = self._directory.chain(caller.chain_id).program_at(now_us)
-        return answer(balance_message(holder.account, program, now_us).SerializeToString())
+        at_us = now_us()
+        program = self._directory.chain(caller.chain_id).program_at(at_us)
+        return answer(balance_message(holder.account, program, at_us).SerializeToString())
 
     async def ListOperations(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """ListOperationsRequest -> ListOperationsResponse."""
@@ -97,13 +97,13 @@ class ReadMethods:
             before_sequence = _page_start(request.page_token, chain_id, resolved)
             return await self._page(chain_id, resolved, before_sequence, min(page_size, PAGE_SIZE_MAX))
 
-    async def _quote(self, chain: Chain, command: Command, now_us: int) -> tuple[Quoted, Account]:
-        program = chain.program_at(now_us)
+    async def _quote(self, chain: Chain, command: Command, at_us: int) -> tuple[Quoted, Account]:
+        program = chain.program_at(at_us)
         holder = await self._reader.holder(chain.chain_id, command.member_id, command.card)
         account = _usable_account(holder, command, program)
         subjects = shared_subjects(program, command)
         tallies = await self._reader.tallies(chain.chain_id, subjects) if subjects else {}
-        return quote(account, command, program, Situation(now_us, None, tallies, program)), account
+        return quote(account, command, program, Situation(at_us, None, tallies, program)), account
 
     async def _page(self, chain_id: int, member_id: int, before_sequence: int, size: int) -> Reply:
         rows = await self._reader.operations(chain_id, member_id, before_sequence, size + 1)

@@ -18,7 +18,7 @@ from processor.domain.decision import Decision
 from processor.domain.effects import count_operation
 from processor.domain.maturity import matured
 from processor.domain.operation import Follower, Original, draft_operation, original_from, state_after
-from processor.domain.outcomes import Outcome
+from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.program import Program, program_in_force
 from processor.domain.program_document import program_from_document
 from processor.domain.quote import quote
@@ -73,9 +73,10 @@ class Rules:
         if step["call"] == "quote":
             return self._quote(key, command, program, situation)
         decision = decide(self._account, command, program, situation)
+        if is_recorded(decision.outcome):
+            self._record(command, decision, program, now_us)
         if decision.outcome is not Outcome.APPLIED:
             return _refusal(decision)
-        self._record(command, decision, program, now_us)
         return _applied(command, decision) | _standing(standing_after(self._account, online, now_us))
 
     def _quote(self, key: str, command: Command, program: Program, situation: Situation) -> dict[str, Any]:
@@ -102,12 +103,14 @@ class Rules:
             program_version=program.version,
             recorded_at_us=now_us,
         )
+        self._originals[command.idempotency_key] = original_from(row)
+        if decision.outcome is not Outcome.APPLIED:
+            return
         self._account = self._account._replace(
             balance_points=row.balance_points,
             member_sequence=row.member_sequence,
             state=state_after(self._account.state, decision.effects),
         )
-        self._originals[command.idempotency_key] = original_from(row)
         for subject in shared_subjects(program, command):
             counted = count_shared(program, now_us, decision)
             self._tallies[subject] = count_operation(self._tallies.get(subject), counted)
@@ -170,15 +173,10 @@ def _applied(command: Command, decision: Decision) -> dict[str, Any]:
         "shortfall_points": decision.shortfall_points,
         "shortfall_minor": decision.shortfall_minor,
         "flags": list(decision.flags),
-        "offline_differences": [_difference(text) for text in decision.differences],
+        "offline_differences": list(decision.differences),
         "applied_rules": [each._asdict() for each in decision.applied_rules],
         "hold_expires_at": time_text(decision.hold_expires_at_us) if decision.hold_expires_at_us else None,
     }
-
-
-def _difference(text: str) -> str:
-    """The reason, or the name of the field."""
-    return text.removeprefix("outcome=").partition("=")[0]
 
 
 def _refusal(decision: Decision) -> dict[str, Any]:
