@@ -210,7 +210,8 @@ def operation_request(request: Write | OperationRequest) -> OperationRequest:
     """The request as an item of a batch or stream, if it is not one already."""
     if isinstance(request, OperationRequest):
         return request
-    return OperationRequest(**{_FIELDS[type(request)]: request})
+    fields: dict[str, Any] = {_FIELDS[type(request)]: request}
+    return OperationRequest(**fields)
 
 
 def write_of(operation: OperationRequest) -> Write:
