@@ -60,7 +60,7 @@ def _validated(document: dict[str, Any]) -> ProgramDocument:
 
 def time_us(text: str) -> int:
     """An RFC 3339 time in microseconds since the Unix epoch."""
-    return (datetime.fromisoformat(text.replace("Z", "+00:00")) - _EPOCH) // timedelta(microseconds=1)
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
 def time_text(at_us: int) -> str:
