@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
@@ -15,10 +16,11 @@ from loyalty.v1 import operation_pb2 as operations
 from loyalty.v1 import transaction_service_pb2 as transactions
 from processor.domain.account import MemberStatus
 from processor.domain.chain import Role
-from storage.directory import create_key
+from storage.cards import add_card
+from storage.directory import create_chain, create_key
 from storage.members import set_member_status, set_segments
 from storage.pool import connect
-from tests.chains import Chain, new_chain
+from tests.chains import Chain
 from tests.client import Answer, Till, answers_of
 from tests.postgres import Server as Postgres
 from tests.postgres import run
@@ -102,27 +104,31 @@ def vector_server(vector_dsn: str, clock: Clock, chains: dict[str, Chain]) -> It
 
 
 async def _make_chains(dsn: str) -> dict[str, Chain]:
-    return {case.name: await _make_chain(dsn, case) for case in CASES}
-
-
-async def _make_chain(dsn: str, case: Case) -> Chain:
-    (_, first), *later = case.programs
-    chain = await new_chain(dsn, document=first)
-    await chain.add_members([MEMBER], dict.fromkeys(case.member.get("cards", ()), MEMBER))
     connection = await connect(dsn)
     try:
-        await connection.execute(
-            "UPDATE program SET effective_from = $2 WHERE chain_id = $1", chain.chain_id, EARLY_US
-        )
-        for version, (from_us, document) in enumerate(later, start=2):
-            await connection.execute(
-                "INSERT INTO program (chain_id, version, effective_from, document) VALUES ($1, $2, $3, $4)",
-                *(chain.chain_id, version, from_us, json.dumps(document)),
-            )
-        await set_segments(connection, chain.chain_id, {MEMBER: set(case.member.get("segments", ()))})
-        return chain._replace(api_key=await create_key(connection, chain.chain_id, "vectors", Role.OPERATOR))
+        async with connection.transaction():
+            return {
+                case.name: await _make_chain(connection, dsn, f"vector-{number}", case)
+                for number, case in enumerate(CASES)
+            }
     finally:
         await connection.close()
+
+
+async def _make_chain(connection: asyncpg.Connection, dsn: str, name: str, case: Case) -> Chain:
+    (_, first), *later = case.programs
+    chain_id = await create_chain(connection, name, document=first)
+    await connection.execute("UPDATE program SET effective_from = $2 WHERE chain_id = $1", chain_id, EARLY_US)
+    for version, (from_us, document) in enumerate(later, start=2):
+        await connection.execute(
+            "INSERT INTO program (chain_id, version, effective_from, document) VALUES ($1, $2, $3, $4)",
+            *(chain_id, version, from_us, json.dumps(document)),
+        )
+    await connection.execute("INSERT INTO account (chain_id, member_id) VALUES ($1, $2)", chain_id, MEMBER)
+    for card in case.member.get("cards", ()):
+        await add_card(connection, chain_id, MEMBER, card)
+    await set_segments(connection, chain_id, {MEMBER: set(case.member.get("segments", ()))})
+    return Chain(dsn, chain_id, name, await create_key(connection, chain_id, "vectors", Role.OPERATOR))
 
 
 class Service:
