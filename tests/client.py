@@ -109,9 +109,11 @@ class Till:
         """Accrue, redeem or check out."""
         return await self.call(_METHODS[type(request)], request.SerializeToString(), timeout)
 
-    async def call(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Answer:
+    async def call(
+        self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE
+    ) -> Answer:
         """Any unary call, in bytes."""
-        call = self.start(method, request, timeout)
+        call = self.start(method, request, timeout, service)
         try:
             body = await call
         except grpc.aio.AioRpcError as error:
@@ -119,9 +121,11 @@ class Till:
         trailing = dict(await call.trailing_metadata())
         return Answer("", bytes(body), trailing.get("loyalty-replayed") == "true")
 
-    def start(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Any:
+    def start(
+        self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE
+    ) -> Any:
         """The call itself, under way."""
-        multicallable: Any = next(self._turn).unary_unary(f"/{SERVICE}/{method}")
+        multicallable: Any = next(self._turn).unary_unary(f"/{service}/{method}")
         return multicallable(request, timeout=timeout, metadata=self._metadata)
 
     async def batch(self, requests: Iterable[Write], timeout: float = TIMEOUT_SECONDS) -> list[Answer]:
