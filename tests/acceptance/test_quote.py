@@ -47,7 +47,7 @@ async def test_a_checkout_gives_what_was_quoted_until_something_changes(
         rewards = ["ten-percent"]
         quoted = QuoteResponse.FromString((await quote(till, redeem_points=100, reward_ids=rewards)).body)
         assert (quoted.member_id, quoted.available_points) == (enrolled.member_id, 291)
-        sale = {"card": "card-1", "reward_ids": rewards, "quote_token": quoted.quote_token}
+        sale: dict[str, Any] = {"card": "card-1", "reward_ids": rewards, "quote_token": quoted.quote_token}
         done = (await till.write(checkout(0, 100, receipt=RECEIPT, **sale))).operation
         assert [getattr(done, name) for name in FIELDS] == [getattr(quoted, name) for name in FIELDS]
         assert list(done.applied_rules) == list(quoted.applied_rules)
