@@ -11,10 +11,13 @@ from google.rpc import error_details_pb2, status_pb2
 from loyalty.v1.operation_pb2 import Operation, OperationResult
 from loyalty.v1.transaction_service_pb2 import (
     AccrueRequest,
+    AdjustRequest,
     Balance,
+    CaptureRequest,
     CheckoutRequest,
     GetBalanceRequest,
     GetOperationRequest,
+    HoldRequest,
     ListOperationsRequest,
     ListOperationsResponse,
     OperationRequest,
@@ -22,17 +25,30 @@ from loyalty.v1.transaction_service_pb2 import (
     ProcessBatchResponse,
     ProcessStreamRequest,
     ProcessStreamResponse,
+    QuoteRequest,
     RedeemRequest,
+    ReturnRequest,
+    ReverseRequest,
+    VoidRequest,
 )
 
-Write = AccrueRequest | RedeemRequest | CheckoutRequest
+Sale = AccrueRequest | RedeemRequest | CheckoutRequest
+FollowUp = CaptureRequest | VoidRequest | ReverseRequest | ReturnRequest
+Write = Sale | HoldRequest | FollowUp | AdjustRequest
 
 SERVICE: Final = "loyalty.v1.TransactionService"
 TIMEOUT_SECONDS: Final = 60.0
-_METHODS: Final[dict[type[Write], str]] = {
-    AccrueRequest: "Accrue",
-    RedeemRequest: "Redeem",
-    CheckoutRequest: "Checkout",
+# The fields of an OperationRequest.
+_FIELDS: Final[dict[type[Write], str]] = {
+    AccrueRequest: "accrue",
+    RedeemRequest: "redeem",
+    CheckoutRequest: "checkout",
+    HoldRequest: "hold",
+    CaptureRequest: "capture",
+    VoidRequest: "void",
+    ReverseRequest: "reverse",
+    ReturnRequest: "return_goods",
+    AdjustRequest: "adjust",
 }
 # A connection for each channel, and no retry that a test does not see.
 _OPTIONS: Final = (
@@ -106,8 +122,13 @@ class Till:
             await channel.close()
 
     async def write(self, request: Write, timeout: float = TIMEOUT_SECONDS) -> Answer:
-        """Accrue, redeem or check out."""
-        return await self.call(_METHODS[type(request)], request.SerializeToString(), timeout)
+        """The call that takes this request."""
+        method = type(request).__name__.removesuffix("Request")
+        return await self.call(method, request.SerializeToString(), timeout)
+
+    async def quote(self, request: QuoteRequest) -> Answer:
+        """What a checkout would give; the body is a QuoteResponse."""
+        return await self.call("Quote", request.SerializeToString())
 
     async def call(
         self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE
@@ -128,7 +149,9 @@ class Till:
         multicallable: Any = next(self._turn).unary_unary(f"/{service}/{method}")
         return multicallable(request, timeout=timeout, metadata=self._metadata)
 
-    async def batch(self, requests: Iterable[Write], timeout: float = TIMEOUT_SECONDS) -> list[Answer]:
+    async def batch(
+        self, requests: Iterable[Write | OperationRequest], timeout: float = TIMEOUT_SECONDS
+    ) -> list[Answer]:
         """One ProcessBatch that is taken on."""
         message = batch_request(requests)
         answer = await self.call("ProcessBatch", message.SerializeToString(), timeout)
@@ -141,7 +164,7 @@ class Till:
         return [answer] * len(requests) if answer.reason else answers_of(answer.body)
 
     async def stream(
-        self, messages: Sequence[Sequence[Write]], timeout: float = TIMEOUT_SECONDS
+        self, messages: Sequence[Sequence[Write | OperationRequest]], timeout: float = TIMEOUT_SECONDS
     ) -> list[list[tuple[str, Answer]]]:
         """One ProcessStream: all messages at once, then all (key, answer) of each response, as they come."""
         multicallable = next(self._turn).stream_stream(
@@ -183,18 +206,23 @@ class Till:
             request.page_token = page.next_page_token
 
 
-def batch_request(requests: Iterable[Write]) -> ProcessBatchRequest:
+def batch_request(requests: Iterable[Write | OperationRequest]) -> ProcessBatchRequest:
     return ProcessBatchRequest(operations=map(operation_request, requests))
 
 
-def operation_request(request: Write) -> OperationRequest:
-    match request:
-        case AccrueRequest():
-            return OperationRequest(accrue=request)
-        case RedeemRequest():
-            return OperationRequest(redeem=request)
-        case CheckoutRequest():
-            return OperationRequest(checkout=request)
+def operation_request(request: Write | OperationRequest) -> OperationRequest:
+    """The request as an item of a batch or stream, if it is not one already."""
+    if isinstance(request, OperationRequest):
+        return request
+    return OperationRequest(**{_FIELDS[type(request)]: request})
+
+
+def write_of(operation: OperationRequest) -> Write:
+    """Inverse of `operation_request`."""
+    field = operation.WhichOneof("request")
+    assert field
+    request: Write = getattr(operation, field)
+    return request
 
 
 def answers_of(batch_response: bytes) -> list[Answer]:

@@ -7,10 +7,30 @@ from typing import Any, TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.v1.operation_pb2 import Receipt
-from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, RedeemRequest
+from loyalty.v1.transaction_service_pb2 import (
+    AccrueRequest,
+    CaptureRequest,
+    CheckoutRequest,
+    HoldRequest,
+    RedeemRequest,
+    ReturnedLine,
+    ReturnRequest,
+    ReverseRequest,
+    VoidRequest,
+)
 
 Write = AccrueRequest | RedeemRequest | CheckoutRequest
-W = TypeVar("W", AccrueRequest, RedeemRequest, CheckoutRequest)
+W = TypeVar(
+    "W",
+    AccrueRequest,
+    RedeemRequest,
+    CheckoutRequest,
+    HoldRequest,
+    CaptureRequest,
+    VoidRequest,
+    ReverseRequest,
+    ReturnRequest,
+)
 
 DAY_SECONDS = 86_400
 
@@ -30,17 +50,45 @@ def checkout(
     return _write(CheckoutRequest, member_id, total_minor, redeem_points=redeem_points, **fields)
 
 
+def hold(member_id: int, points: int, **fields: Any) -> HoldRequest:
+    return _request(HoldRequest, member_id, points=points, **fields)
+
+
+def capture(member_id: int, original_key: str, points: int = 0, **fields: Any) -> CaptureRequest:
+    return _request(CaptureRequest, member_id, original_idempotency_key=original_key, points=points, **fields)
+
+
+def void(member_id: int, original_key: str, **fields: Any) -> VoidRequest:
+    return _request(VoidRequest, member_id, original_idempotency_key=original_key, **fields)
+
+
+def reverse(member_id: int, original_key: str, **fields: Any) -> ReverseRequest:
+    return _request(ReverseRequest, member_id, original_idempotency_key=original_key, **fields)
+
+
+def bring_back(
+    member_id: int, original_key: str, quantity_milli: int, line_number: int = 1, **fields: Any
+) -> ReturnRequest:
+    """A Return of one line."""
+    line = ReturnedLine(line_number=line_number, quantity_milli=quantity_milli)
+    return _request(ReturnRequest, member_id, original_idempotency_key=original_key, lines=[line], **fields)
+
+
 def _write(request_type: type[W], member_id: int, total_minor: int, **fields: Any) -> W:
+    receipt = Receipt(receipt_id="receipt-1", total_minor=total_minor)
+    return _request(request_type, member_id, **{"receipt": receipt, **fields})
+
+
+def _request(request_type: type[W], member_id: int, **fields: Any) -> W:
     given = {
         "member_id": member_id,
         "idempotency_key": uuid.uuid4().hex,
         "occurred_at": ago(0),
         "store_id": "store-1",
         "terminal_id": "till-1",
-        "receipt": Receipt(receipt_id="receipt-1", total_minor=total_minor),
         **fields,
     }
-    if "card" in fields:
+    if "card" in fields or "phone" in fields:
         del given["member_id"]
     return request_type(**given)
 

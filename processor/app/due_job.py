@@ -6,7 +6,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final, NoReturn
 
-import asyncpg
 import structlog
 
 from processor.batcher import Batcher
@@ -15,6 +14,7 @@ from processor.domain.command import due_command
 from processor.domain.failures import StorageFailure
 from processor.domain.outcomes import Outcome
 from storage.due import DueRow, DueTurn, due_turn
+from storage.opened import OpenStorage
 
 # Few enough that a till's calls, which share the queue with them, hardly wait.
 _ROWS_AT_ONCE: Final = 200
@@ -27,11 +27,11 @@ _DONE: Final = frozenset({Outcome.APPLIED, Outcome.MEMBER_NOT_FOUND})
 log = structlog.get_logger()
 
 
-async def see_to_due(pool: asyncpg.Pool, batcher: Batcher, interval_seconds: float) -> NoReturn:
+async def see_to_due(storage: OpenStorage, batcher: Batcher, interval_seconds: float) -> NoReturn:
     """Look for ever, unless another process does just now."""
     while True:
         try:
-            async with due_turn(pool) as turn:
+            async with due_turn(storage.pool) as turn:
                 if turn:
                     await work_off(turn, batcher)
         except StorageFailure as failure:

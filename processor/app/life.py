@@ -126,7 +126,7 @@ def _watch(worker: Worker, batcher: Batcher, metrics: LedgerMetrics) -> list[asy
         "partitions": storage.partitions.keep_ahead(
             settings.partitions_ahead, settings.partition_check_seconds
         ),
-        "due": see_to_due(storage.pool, batcher, settings.due_interval_seconds),
+        "due": see_to_due(storage, batcher, settings.due_interval_seconds),
         "worker gauges": show_worker(worker),
         "chains": show_chains(worker, metrics),
         "loop lag": observe_loop_lag(),

@@ -32,7 +32,10 @@ def next_due_us(state: MemberState) -> int | None:
 
 
 def next_matured(account: Account, program: Program, now_us: int) -> Matured | None:
-    """The next entry that is due: a hold that ran out, then all activations, then all expiries."""
+    """The entry that has been due the longest, as it would have been made in time; None if nothing is due.
+
+    Of one moment's, the ends of holds come first, then activations, then expiries.
+    """
     if not account.state:
         return None
     state = decode_state(account.state)
@@ -40,12 +43,12 @@ def next_matured(account: Account, program: Program, now_us: int) -> Matured | N
     if due_us is None or due_us > now_us:
         return None
     for hold in state.holds:
-        if hold.expires_at_us <= now_us:
-            return Matured(Kind.RELEASE, 0, release(state, account.balance_points, hold, program, now_us))
-    pending = [lot for lot in state.pending if lot.active_at_us <= now_us]
+        if hold.expires_at_us == due_us:
+            return Matured(Kind.RELEASE, 0, release(state, account.balance_points, hold, program, due_us))
+    pending = [lot for lot in state.pending if lot.active_at_us == due_us]
     if pending:
-        return Matured(Kind.ACTIVATE, 0, _activate(state, account.balance_points, pending, program, now_us))
-    return _expire(state, account.balance_points, now_us)
+        return Matured(Kind.ACTIVATE, 0, _activate(state, account.balance_points, pending, program, due_us))
+    return _expire(state, account.balance_points, due_us)
 
 
 def matured(account: Account, program: Program, now_us: int) -> Account:
@@ -88,11 +91,11 @@ def _activate(
     return Effects(lots=gone + added, undated_expires_at_us=undated_us)
 
 
-def _expire(state: MemberState, balance_points: int, now_us: int) -> Matured:
-    expired = [lot for lot in state.lots if lot.expires_at_us <= now_us]
+def _expire(state: MemberState, balance_points: int, due_us: int) -> Matured:
+    expired = [lot for lot in state.lots if lot.expires_at_us == due_us]
     changes = tuple([LotChange(0, lot.expires_at_us, -lot.points) for lot in expired])
     points = sum(lot.points for lot in expired)
-    if not 0 < state.undated_expires_at_us <= now_us:
+    if state.undated_expires_at_us != due_us:
         return Matured(Kind.EXPIRE, points, Effects(lots=changes))
     undated = max(state.undated_points(balance_points), 0)
     if undated and changes:

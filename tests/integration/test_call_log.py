@@ -6,12 +6,15 @@ import json
 import grpc
 import pytest
 
+from loyalty.v1.member_service_pb2 import EnrolMemberRequest
+from loyalty.v1.member_service_pb2_grpc import MemberServiceStub
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from tests.chains import Chain, new_chain
 from tests.requests import accrue, redeem
 from tests.server import Server, eventually, in_thread, serving
 
 CARD = "card-4711"
+PHONE = "+491701234567"
 
 
 async def logged_calls(
@@ -56,3 +59,23 @@ async def test_every_call_has_a_line_if_all_are_logged(database: str) -> None:
 async def test_failures_alone_have_a_line_by_default(database: str) -> None:
     _, lines = await logged_calls(database, "failures", 2)
     assert [line["key"] for line in lines] == ["sale-2", None]
+
+
+async def test_a_phone_number_is_nowhere_in_the_log(database: str) -> None:
+    """Neither as the member's, nor in a key that a till has made of it."""
+    chain = await new_chain(database)
+    metadata = (("authorization", f"Bearer {chain.api_key}"),)
+    async with (
+        in_thread(serving(database, log_calls="all")) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        till, members = TransactionServiceStub(channel), MemberServiceStub(channel)
+        await members.EnrolMember(EnrolMemberRequest(phone=PHONE), metadata=metadata)
+        sale = accrue(1, phone=PHONE, idempotency_key=f"sale-{PHONE}")
+        await till.Accrue(sale, metadata=metadata)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await members.EnrolMember(EnrolMemberRequest(phone=f"{PHONE}x"), metadata=metadata)
+        await asyncio.to_thread(eventually, lambda: len(call_lines(server)) >= 3)
+        assert [line["method"] for line in call_lines(server)] == ["EnrolMember", "Accrue", "EnrolMember"]
+        assert call_lines(server)[1]["key"] == "sale-***"
+        assert PHONE.removeprefix("+") not in server.log()

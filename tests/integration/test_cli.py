@@ -15,7 +15,10 @@ import pytest
 from processor.cli import main
 from processor.domain.api_key import parse_api_key
 from processor.domain.command import Command
-from processor.domain.operation import seal
+from processor.domain.decision import Decision
+from processor.domain.operation import Operation, seal
+from processor.domain.outcomes import Outcome
+from processor.domain.standing import Standing
 from processor.rpc.encoder import ProtobufEncoder
 from storage.pool import connect
 from tests.chains import query
@@ -370,12 +373,18 @@ def test_partitions_are_made_and_listed(demo: Cli) -> None:
     assert_one_line(demo("partitions", "detach", "nope"), 1, "no partition 'nope'")
 
 
+def reply_to(operation: Operation) -> bytes:
+    """What a till got for it."""
+    standing = Standing(operation.balance_points)
+    return ProtobufEncoder().applied(operation, Decision(Outcome.APPLIED), standing)
+
+
 async def write_january(dsn: str) -> None:
     """In each of the chains 1 and 2 the operation `shared` of member 1, and one of another member."""
     connection = await connect(dsn)
     for chain_id in (1, 2):
         drafts = decided(chain_id, [accrual("shared", 1), accrual(f"only-{chain_id}", 1 + chain_id)])
-        await write(connection, [seal(row, ProtobufEncoder().applied(row), b"") for row in drafts])
+        await write(connection, [seal(row, reply_to(row), b"") for row in drafts])
     await connection.close()
 
 

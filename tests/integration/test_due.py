@@ -26,6 +26,7 @@ from storage.partitions import Partitions
 from storage.pool import open_pool
 from storage.verify import verify
 from tests.history import DAY_US, START_US, dated_history, write
+from tests.server import COMMAND, eventually_true, in_thread, launched
 
 PAST_US: Final = START_US + DAY_US
 FUTURE_US: Final = time_ns() // 1_000 + DAY_US
@@ -227,3 +228,19 @@ async def test_how_late_the_oldest_is(
     await note(owner, chain_id, (PAST_US, 1))
     lag_seconds = (await measure(wide_pool)).due_lag_seconds
     assert 0 < time_ns() / 1e9 - PAST_US / 1e6 - lag_seconds < 60
+
+
+async def test_points_expire_without_any_call_whichever_worker_sees_to_it(
+    database: str, owner: asyncpg.Connection, chain_id: int
+) -> None:
+    for member_id in range(1, 4):
+        await add_dated(owner, chain_id, member_id, [PAST_US])
+    started = launched(COMMAND, dsn=database, workers=2, due_interval_seconds=0.1, measure_seconds=1)
+    async with in_thread(started) as server:
+
+        async def is_done() -> bool:
+            return await noted(owner) == [] and server.metric("loyalty_due_lag_seconds") == 0
+
+        await eventually_true(is_done)
+    assert await owner.fetchval("SELECT sum(balance_points) FROM account") == 0
+    assert await owner.fetchval("SELECT count(*) FROM operation WHERE kind = $1", Kind.EXPIRE) == 3

@@ -6,10 +6,14 @@ from hypothesis import strategies as st
 from processor.domain.account import Account
 from processor.domain.command import Command, Kind
 from processor.domain.decide import decide
+from processor.domain.decision import Decision, Refusal
+from processor.domain.effects import NO_EFFECTS
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program
+from processor.domain.receipt import decide_sale
+from processor.domain.situation import Situation
 from tests.property.strategies import accounts, commands, programs
 
 
@@ -67,12 +71,25 @@ def test_refusals_come_in_the_order_minimum_limit_balance_range(
     elif wanted and wanted > limit_points:
         expected = Outcome.REDEMPTION_ABOVE_LIMIT, {"limit_points": limit_points}
     elif wanted > balance:
-        expected = Outcome.INSUFFICIENT_POINTS, {"balance_points": balance}
+        bounds = {"available_points": balance, "balance_points": balance}
+        expected = Outcome.INSUFFICIENT_POINTS, bounds
     else:
         assert decision.outcome in {Outcome.APPLIED, Outcome.BALANCE_OUT_OF_RANGE}
         return
     outcome, bound = expected
-    assert decision == (outcome, 0, 0, 0, {**bound, "redeem_points": wanted})
+    assert decision == Decision(outcome, details={**bound, "redeem_points": wanted})
+
+
+@given(cases)
+def test_the_quick_way_decides_as_all_rules_together_do(case: tuple[Account, Command, Program]) -> None:
+    account, command, program = case
+    quick = decide(account, command, program)
+    try:
+        thorough = decide_sale(account, command, program, Situation())
+    except Refusal as refusal:
+        thorough = refusal.decision
+    if quick.outcome is not Outcome.BALANCE_OUT_OF_RANGE:
+        assert quick == thorough._replace(effects=NO_EFFECTS)
 
 
 @given(cases)

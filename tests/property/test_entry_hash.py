@@ -32,6 +32,10 @@ OTHER_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "store_id": identifiers,
     "terminal_id": optional_identifiers,
     "receipt_id": identifiers,
+    "original_key": optional_identifiers,
+    "reason": optional_identifiers,
+    "receipt_lines": optional_identifiers,
+    "effects": st.binary(max_size=200),
 }
 numbers = st.integers(0, 2**62)
 
@@ -82,12 +86,11 @@ def test_a_row_is_chained_to_the_account_that_it_leaves(
     account: Account, command: Command, program: Program, response: bytes
 ) -> None:
     operation = recorded(account, command, program, response)
-    after = account_after(operation)
+    after = account_after(account, operation)
     assert operation.entry_hash == entry_hash(account.entry_hash, operation)
     assert len(operation.entry_hash) == ENTRY_HASH_BYTES
-    assert after == (
-        account.member_id,
-        account.balance_points + operation.earned_points - operation.redeemed_points,
-        account.member_sequence + 1,
-        operation.entry_hash,
+    assert after == account._replace(
+        balance_points=account.balance_points + operation.earned_points - operation.redeemed_points,
+        member_sequence=account.member_sequence + 1,
+        entry_hash=operation.entry_hash,
     )

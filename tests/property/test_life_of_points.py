@@ -52,7 +52,8 @@ def check_account(player: Player, program: Program) -> None:
     account, state = book.accounts[1], book.state(1)
     assert account.balance_points == sum(row.earned_points - row.redeemed_points for row in book.operations)
     assert book.rebuilt() == book.accounts
-    assert all(lot.points > 0 for lot in (*state.lots, *state.pending))
+    assert all(lot.points > 0 for lot in state.lots)
+    assert all(lot.points > 0 for lot in state.pending)
     assert all(hold.points > 0 for hold in state.holds)
     may_owe = program.returns.shortfall is ShortfallPolicy.ALLOW_NEGATIVE or program.offline.allow_negative
     undated = state.undated_points(account.balance_points)

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from loyalty.v1.operation_pb2 import Operation
 from loyalty.v1.transaction_service_pb2 import (
     GetBalanceRequest,
     GetOperationRequest,
@@ -16,13 +17,22 @@ from loyalty.v1.transaction_service_pb2 import (
     ProcessBatchRequest,
 )
 from processor.domain.account import Account
-from processor.domain.command import Command, Kind, LineItem, Receipt
+from processor.domain.command import NO_RECEIPT, Command, Kind, LineItem, Receipt, ReturnedLine
 from processor.domain.failures import StorageUnavailable
 from processor.domain.operation import Recorded
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import ANSWERS
-from tests.unit.rpc_harness import AUTHORIZATION, Harness, applied, failure, failure_of, refused, running
-from tests.unit.rpc_requests import accrue_request, checkout_request, redeem_request
+from tests.unit.rpc_harness import (
+    AUTHORIZATION,
+    OPERATOR_AUTHORIZATION,
+    Harness,
+    applied,
+    failure,
+    failure_of,
+    refused,
+    running,
+)
+from tests.unit.rpc_requests import WRITES, accrue_request, adjust_request, checkout_request, redeem_request
 
 AUTH = (AUTHORIZATION,)
 
@@ -33,17 +43,81 @@ async def rpc() -> AsyncIterator[Harness]:
         yield harness
 
 
-async def test_a_request_becomes_a_command_with_every_field(rpc: Harness) -> None:
-    await rpc.stub.Accrue(accrue_request(), metadata=AUTH)
-    await rpc.stub.Redeem(redeem_request(), metadata=AUTH)
-    await rpc.stub.Checkout(checkout_request(), metadata=AUTH)
-    receipt = Receipt("r-1", 1000, (LineItem("milk", 2000, 700, "dairy"), LineItem("bread", 1000, 300, "")))
-    accrue = Command(Kind.ACCRUE, "k-1", 1, "", 1_760_000_000_123_456, "store-1", "till-2", receipt, 0)
+LINES = (LineItem("milk", 2000, 700, "dairy", "acme"), LineItem("bread", 1000, 300, ""))
+SALE = Command(
+    Kind.ACCRUE, "k-1", 1, "", 1_760_000_000_123_456, "store-1", "till-2", Receipt("r-1", 1000, LINES), 0
+)
+BARE = SALE._replace(receipt=NO_RECEIPT)
+RETURNED = (ReturnedLine(1, 1000), ReturnedLine(500, 1))
+QUOTE = "AWFsbA=="
+COMMANDS = {
+    "Accrue": SALE,
+    "Redeem": SALE._replace(kind=Kind.REDEEM, idempotency_key="k-2", redeem_points=5),
+    "Checkout": SALE._replace(kind=Kind.CHECKOUT, idempotency_key="k-3", redeem_points=5),
+    "Hold": BARE._replace(kind=Kind.HOLD, idempotency_key="k-4", points=40, hold_seconds=3600),
+    "Capture": BARE._replace(kind=Kind.CAPTURE, idempotency_key="k-5", original_key="k-4", points=30),
+    "Void": BARE._replace(kind=Kind.VOID, idempotency_key="k-6", original_key="k-4"),
+    "Reverse": BARE._replace(kind=Kind.REVERSE, idempotency_key="k-7", original_key="k-3"),
+    "Return": BARE._replace(kind=Kind.RETURN, idempotency_key="k-8", original_key="k-3", returned=RETURNED),
+    "Adjust": BARE._replace(
+        kind=Kind.ADJUST, idempotency_key="k-9", store_id="", terminal_id="", points=-20, reason="SURVEY"
+    ),
+}
+
+
+@pytest.mark.parametrize("method", WRITES)
+async def test_a_request_becomes_a_command_with_every_field(rpc: Harness, method: str) -> None:
+    reply = await rpc.call(method, WRITES[method]().SerializeToString(), metadata=(OPERATOR_AUTHORIZATION,))
+    assert rpc.queue.submitted == [COMMANDS[method]]
+    assert Kind(Operation.FromString(reply).kind) is COMMANDS[method].kind
+
+
+async def test_rewards_a_quote_and_a_phone_are_handed_on(rpc: Harness) -> None:
+    checkout = checkout_request()
+    checkout.reward_ids.extend(["ten-percent", "mug"])
+    checkout.quote_token = QUOTE
+    checkout.phone = "+491701234567"
+    await rpc.stub.Checkout(checkout, metadata=AUTH)
+    redeem = redeem_request()
+    redeem.redeem_points = 0
+    redeem.reward_ids.append("mug")
+    await rpc.stub.Redeem(redeem, metadata=AUTH)
     assert rpc.queue.submitted == [
-        accrue,
-        accrue._replace(kind=Kind.REDEEM, idempotency_key="k-2", redeem_points=5),
-        accrue._replace(kind=Kind.CHECKOUT, idempotency_key="k-3", redeem_points=5),
+        COMMANDS["Checkout"]._replace(
+            member_id=0, card="+491701234567", reward_ids=("ten-percent", "mug"), quote_token=QUOTE
+        ),
+        COMMANDS["Redeem"]._replace(redeem_points=0, reward_ids=("mug",)),
     ]
+
+
+@pytest.mark.parametrize("authorization", [AUTHORIZATION, OPERATOR_AUTHORIZATION])
+async def test_a_batch_takes_every_kind_and_adjustments_from_operators_alone(
+    rpc: Harness, authorization: tuple[str, str]
+) -> None:
+    kinds = ["accrue", "redeem", "checkout", "hold", "capture", "void", "reverse", "return_goods", "adjust"]
+    items = [OperationRequest(**{kind: make()}) for kind, make in zip(kinds, WRITES.values(), strict=True)]
+    response = await rpc.stub.ProcessBatch(batch(*items), metadata=(authorization,))
+    is_operator = authorization == OPERATOR_AUTHORIZATION
+    assert rpc.queue.submitted == list(COMMANDS.values())[: 9 if is_operator else 8]
+    assert [result.idempotency_key for result in response.results] == [f"k-{i}" for i in range(1, 10)]
+    if not is_operator:
+        failed = failure_of(response.results[-1].error)
+        assert (failed.code, failed.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
+
+
+async def test_a_till_may_not_adjust(rpc: Harness) -> None:
+    failed = await failure(rpc.stub.Adjust(adjust_request(), metadata=AUTH))
+    assert (failed.code, failed.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
+    assert not rpc.queue.submitted
+
+
+async def test_a_sale_may_have_been_made_offline(rpc: Harness) -> None:
+    items = [
+        OperationRequest(accrue=accrue_request(), offline=True),
+        OperationRequest(accrue=accrue_request()),
+    ]
+    await rpc.stub.ProcessBatch(batch(*items), metadata=AUTH)
+    assert rpc.queue.submitted == [SALE._replace(offline=True), SALE]
 
 
 async def test_a_reply_is_the_stored_bytes(rpc: Harness) -> None:
@@ -174,14 +248,6 @@ async def test_get_operation_answers_from_the_ledger(rpc: Harness) -> None:
     assert (await failure(other)).reason == "OPERATION_NOT_FOUND"
 
 
-async def test_get_balance(rpc: Harness) -> None:
-    missing = rpc.stub.GetBalance(GetBalanceRequest(card="c"), metadata=AUTH)
-    assert (await failure(missing)).reason == "MEMBER_NOT_FOUND"
-    rpc.reader.known_account = Account(5, 70, 3, b"")
-    balance = await rpc.stub.GetBalance(GetBalanceRequest(member_id=5), metadata=AUTH)
-    assert (balance.member_id, balance.balance_points, balance.member_sequence) == (5, 70, 3)
-
-
 async def pages(rpc: Harness, page_size: int) -> list[list[str]]:
     found, token = [], ""
     while True:
@@ -247,7 +313,7 @@ async def test_a_read_without_its_database_is_unavailable(
     async def unreachable(*_: object) -> None:
         raise StorageUnavailable("no route")
 
-    monkeypatch.setattr(rpc.reader, "account", unreachable)
+    monkeypatch.setattr(rpc.reader, "holder", unreachable)
     failed = await failure(rpc.stub.GetBalance(GetBalanceRequest(member_id=5), metadata=AUTH))
     assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
     assert failed.retry_ms

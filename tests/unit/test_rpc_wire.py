@@ -4,8 +4,10 @@ import pytest
 
 from loyalty.v1 import operation_pb2, transaction_service_pb2
 from processor.domain.command import Kind
+from processor.domain.decision import Decision
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
+from processor.domain.standing import Standing
 from processor.ports import Reply
 from processor.rpc import wire
 from processor.rpc.encoder import ProtobufEncoder
@@ -29,19 +31,27 @@ OPERATION = Operation(
     store_id="s7",
     terminal_id="",
     receipt_id="r9",
+    discount_minor=0,
+    original_key="",
+    reason="",
+    receipt_lines="",
+    effects=b"",
     fingerprint=b"",
     response=b"",
     entry_hash=b"",
 )
-APPLIED = ProtobufEncoder().applied(OPERATION)
+DECISION = Decision(Outcome.APPLIED, 12, 5, 500)
+APPLIED = ProtobufEncoder().applied(OPERATION, DECISION, Standing(107))
 REFUSED = ProtobufEncoder().refused(Outcome.INSUFFICIENT_POINTS, {"balance_points": 4})
 
 
-def test_an_operation_is_encoded_field_by_field() -> None:
+def test_a_plain_sale_has_the_fields_of_old_and_what_can_be_spent() -> None:
     message = operation_pb2.Operation.FromString(APPLIED)
-    fields = {field.name for field in operation_pb2.Operation.DESCRIPTOR.fields}
-    assert {field.name for field, _ in message.ListFields()} == fields - {"terminal_id"}
-    for name in fields & set(Operation._fields) - {"kind"}:
+    of_old = {field.name for field in operation_pb2.Operation.DESCRIPTOR.fields if field.number < 16}
+    told = {field.name for field, _ in message.ListFields()}
+    assert told == of_old - {"terminal_id"} | {"available_points"}
+    assert message.available_points == 107
+    for name in of_old & set(Operation._fields) - {"kind"}:
         assert getattr(message, name) == getattr(OPERATION, name)
     assert message.kind == operation_pb2.OPERATION_KIND_CHECKOUT
     assert (message.redeemed_minor, message.payable_minor) == (500, 9_500)
