@@ -130,9 +130,11 @@ class Till:
         """What a checkout would give; the body is a QuoteResponse."""
         return await self.call("Quote", request.SerializeToString())
 
-    async def call(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Answer:
+    async def call(
+        self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE
+    ) -> Answer:
         """Any unary call, in bytes."""
-        call = self.start(method, request, timeout)
+        call = self.start(method, request, timeout, service)
         try:
             body = await call
         except grpc.aio.AioRpcError as error:
@@ -140,9 +142,11 @@ class Till:
         trailing = dict(await call.trailing_metadata())
         return Answer("", bytes(body), trailing.get("loyalty-replayed") == "true")
 
-    def start(self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS) -> Any:
+    def start(
+        self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE
+    ) -> Any:
         """The call itself, under way."""
-        multicallable: Any = next(self._turn).unary_unary(f"/{SERVICE}/{method}")
+        multicallable: Any = next(self._turn).unary_unary(f"/{service}/{method}")
         return multicallable(request, timeout=timeout, metadata=self._metadata)
 
     async def batch(
@@ -210,8 +214,9 @@ def operation_request(request: Write | OperationRequest) -> OperationRequest:
     """The request as an item of a batch or stream, if it is not one already."""
     if isinstance(request, OperationRequest):
         return request
-    fields: dict[str, Any] = {_FIELDS[type(request)]: request}
-    return OperationRequest(**fields)
+    operation = OperationRequest()
+    getattr(operation, _FIELDS[type(request)]).CopyFrom(request)
+    return operation
 
 
 def write_of(operation: OperationRequest) -> Write:

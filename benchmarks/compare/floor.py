@@ -23,7 +23,7 @@ from processor.domain.account import Account
 from processor.domain.batch import Loaded
 from processor.domain.chain import Chain
 from processor.domain.operation import Operation
-from processor.rpc.convert import accrue_command
+from processor.rpc.convert.sales import accrue_command
 from processor.rpc.encoder import ProtobufEncoder
 from processor.settlement import Settlement
 from storage.directory import PostgresDirectory

@@ -8,6 +8,7 @@ import typer
 from typer.main import get_command
 
 from processor.cli import (
+    adjust,
     cards,
     chains,
     keys,
@@ -45,6 +46,7 @@ app.add_typer(members.app, name="member")
 app.add_typer(cards.app, name="card")
 app.command()(ledger.balance)
 app.command()(ledger.operation)
+app.command()(adjust.adjust)
 app.command()(verification.verify)
 app.command()(rebuilding.rebuild_accounts)
 app.add_typer(partitions.app, name="partitions")

@@ -1,18 +1,16 @@
 """CSV files about members, read with every problem told by its line."""
 
-import csv
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
-from processor.cli.errors import InputFileError
+from processor.cli.csv_file import RowError, read_csv
 from processor.domain.limits import IDENTIFIER_CHARS_MAX, MEMBER_ID_MAX
 from storage.members import Member
 
 _MEMBER_ID: Final = re.compile("[1-9][0-9]{0,18}")
-_PROBLEMS_SHOWN: Final = 20
 
 # What is wrong with a member's number and the text beside it; "" if nothing.
 _Check = Callable[[int, str], str]
@@ -62,60 +60,20 @@ class _CardCheck:
 
 
 def _read(file: Path, column: str, check: _Check) -> list[tuple[int, str]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return _MemberFile(str(file), column, check).read(lines)
-    except OSError as error:
-        raise InputFileError([f"{file}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise InputFileError([f"{file}: is not UTF-8 text: {error}"]) from error
-
-
-class _MemberFile:
     """A file of two columns, of which the first has the members' numbers."""
 
-    def __init__(self, name: str, column: str, check: _Check) -> None:
-        self._name = name
-        self._column = column
-        self._check = check
-        self._problems: list[str] = []
+    def parse(row: dict[str, str]) -> tuple[int, str]:
+        member_id, text = read_member_id(row["member_id"]), row[column]
+        problem = check(member_id, text)
+        if problem:
+            raise RowError(f"{column}: {problem}")
+        return member_id, text
 
-    def read(self, lines: TextIO) -> list[tuple[int, str]]:
-        rows = csv.reader(lines, strict=True)
-        try:
-            self._check_header(next(rows, []))
-            members = list(self._members(rows))
-        except csv.Error as error:
-            raise InputFileError([f"{self._name}:{rows.line_num}: is not valid CSV: {error}"]) from error
-        if self._problems:
-            raise InputFileError(self._shown())
-        return members
+    return [pair for _, pair in read_csv(file, [["member_id", column]], parse)]
 
-    def _check_header(self, header: list[str]) -> None:
-        if header != ["member_id", self._column]:
-            found = ",".join(header)
-            raise InputFileError(
-                [f"{self._name}:1: must be member_id,{self._column}, the header, not {found!r}"]
-            )
 
-    def _members(self, rows: Iterator[list[str]]) -> Iterator[tuple[int, str]]:
-        for row in rows:
-            problem = self._problem(row) if row else ""
-            if problem:
-                self._problems.append(f"{self._name}:{rows.line_num}: {problem}")  # type: ignore[attr-defined]
-            elif row:
-                yield int(row[0]), row[1]
-
-    def _problem(self, row: list[str]) -> str:
-        if len(row) != 2:
-            return f"must have 2 fields, not {len(row)}"
-        number, text = row
-        if not _MEMBER_ID.fullmatch(number) or int(number) > MEMBER_ID_MAX:
-            return f"member_id: must be a whole number from 1 to {MEMBER_ID_MAX}, not {number!r}"
-        problem = self._check(int(number), text)
-        return f"{self._column}: {problem}" if problem else ""
-
-    def _shown(self) -> list[str]:
-        hidden = len(self._problems) - _PROBLEMS_SHOWN
-        more = [f"{self._name}: and {hidden:,} more problems"] if hidden > 0 else []
-        return self._problems[:_PROBLEMS_SHOWN] + more
+def read_member_id(text: str) -> int:
+    """A member's number. Raises RowError."""
+    if not _MEMBER_ID.fullmatch(text) or int(text) > MEMBER_ID_MAX:
+        raise RowError(f"member_id: must be a whole number from 1 to {MEMBER_ID_MAX}, not {text!r}")
+    return int(text)

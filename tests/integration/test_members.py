@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from processor.domain.account import Account, MemberStatus
+from processor.domain.member import Holder
 from storage.members import (
     Added,
     Member,
@@ -31,7 +32,7 @@ async def chain_id(owner: asyncpg.Connection) -> int:
 async def test_one_member_with_a_card(owner: asyncpg.Connection, pool: asyncpg.Pool, chain_id: int) -> None:
     assert await add_members(owner, chain_id, [Member(7, "card-7")]) == Added(1, 1, 0)
     reader = PostgresReader(pool)
-    assert await reader.account(chain_id, 7, "") == Account(7, 0, 0, b"")
+    assert await reader.holder(chain_id, 7, "") == Holder(Account(7, 0, 0, b""), 0)
     assert await reader.resolve(chain_id, 0, "card-7") == 7
 
 

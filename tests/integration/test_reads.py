@@ -5,8 +5,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from processor.domain.account import Account
+from processor.domain.account import Account, CardStatus
 from processor.domain.failures import StorageUnavailable
+from processor.domain.member import Holder
 from processor.domain.operation import recorded_from
 from processor.domain.outcomes import Outcome
 from storage.members import Member, add_members
@@ -34,8 +35,9 @@ async def test_an_account_by_member_and_by_card(
     await write(owner, operations)
     await add_members(owner, chain_id, [Member(1, "card-1")])
     expected = Account(1, 60, 2, operations[-1].entry_hash)
-    assert await reader.account(chain_id, 1, "") == expected
-    assert await reader.account(chain_id, 0, "card-1") == expected
+    await owner.execute("UPDATE card SET status = 1")
+    assert await reader.holder(chain_id, 1, "") == Holder(expected, CardStatus.OPEN)
+    assert await reader.holder(chain_id, 0, "card-1") == Holder(expected, CardStatus.BLOCKED)
     assert await reader.resolve(chain_id, 1, "") == 1
     assert await reader.resolve(chain_id, 0, "card-1") == 1
 
@@ -46,8 +48,8 @@ async def test_what_does_not_exist_is_none(
     other_chain_id = await add_chain(owner, "other-shop")
     await write(owner, decided(other_chain_id, [accrual("key-1", 1)]))
     await add_members(owner, other_chain_id, [Member(1, "card-1")])
-    assert await reader.account(chain_id, 1, "") is None
-    assert await reader.account(chain_id, 0, "card-1") is None
+    assert await reader.holder(chain_id, 1, "") is None
+    assert await reader.holder(chain_id, 0, "card-1") is None
     assert await reader.resolve(chain_id, 0, "card-1") is None
     assert await reader.recorded(chain_id, "key-1") is None
     assert await reader.operations(chain_id, 1, LAST, 10) == []

@@ -11,7 +11,7 @@ from loyalty.v1.transaction_service_pb2 import Balance, GetBalanceRequest, Quote
 from processor.domain.account import Account, CardStatus, MemberStatus
 from processor.domain.calendar import day_of, hour_of
 from processor.domain.decide import decide
-from processor.domain.program_document import DEFAULT_PROGRAM, program_from_document
+from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, Lot, MemberState, PendingLot, Tally, encode_state
 from processor.rpc.convert.sales import checkout_command
@@ -21,7 +21,7 @@ from tests.unit.rpc_requests import checkout_request, quote_request
 AUTH = (AUTHORIZATION,)
 DAY_US = 86_400 * 1_000_000
 NOW_US = time_ns() // 1_000
-DOCUMENT: dict[str, Any] = {
+DOCUMENT: ProgramDocument = {
     "earning": {"points_per_step": 1, "step_minor": 100, "rounding": "down", "rounding_scope": "receipt"},
     "redemption": {
         "value_points": 1,

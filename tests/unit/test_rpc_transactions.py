@@ -69,7 +69,7 @@ COMMANDS = {
 async def test_a_request_becomes_a_command_with_every_field(rpc: Harness, method: str) -> None:
     reply = await rpc.call(method, WRITES[method]().SerializeToString(), metadata=(OPERATOR_AUTHORIZATION,))
     assert rpc.queue.submitted == [COMMANDS[method]]
-    assert Operation.FromString(reply).kind == COMMANDS[method].kind
+    assert Kind(Operation.FromString(reply).kind) is COMMANDS[method].kind
 
 
 async def test_rewards_a_quote_and_a_phone_are_handed_on(rpc: Harness) -> None:
@@ -95,10 +95,7 @@ async def test_a_batch_takes_every_kind_and_adjustments_from_operators_alone(
     rpc: Harness, authorization: tuple[str, str]
 ) -> None:
     kinds = ["accrue", "redeem", "checkout", "hold", "capture", "void", "reverse", "return_goods", "adjust"]
-    items = [
-        OperationRequest(**{kind: make()})  # type: ignore[arg-type]
-        for kind, make in zip(kinds, WRITES.values(), strict=True)
-    ]
+    items = [OperationRequest(**{kind: make()}) for kind, make in zip(kinds, WRITES.values(), strict=True)]
     response = await rpc.stub.ProcessBatch(batch(*items), metadata=(authorization,))
     is_operator = authorization == OPERATOR_AUTHORIZATION
     assert rpc.queue.submitted == list(COMMANDS.values())[: 9 if is_operator else 8]
