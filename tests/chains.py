@@ -8,7 +8,7 @@ import asyncpg
 
 from processor.domain.chain import Role
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
-from storage.directory import WINDOW_AHEAD_SECONDS, WINDOW_BACK_SECONDS, add_program, create_chain, create_key
+from storage.directory import WINDOW_AHEAD_SECONDS, WINDOW_BACK_SECONDS, create_chain, create_key
 from storage.pool import connect
 
 _numbers: Final = itertools.count(1)
@@ -44,14 +44,6 @@ class Chain(NamedTuple):
         connection = await connect(self.dsn)
         try:
             return await create_key(connection, self.chain_id, "tests", Role.OPERATOR)
-        finally:
-            await connection.close()
-
-    async def add_program(self, document: ProgramDocument, from_us: int) -> None:
-        """One more version of the program."""
-        connection = await connect(self.dsn)
-        try:
-            await add_program(connection, self.chain_id, document, from_us)
         finally:
             await connection.close()
 

@@ -114,7 +114,9 @@ class Composer:
     def _sale(self, want: Sale) -> OperationRequest:
         fields: dict[str, Any] = {"receipt": _receipt(want.total_minor, want.cuts)}
         if want.kind != "accrue":
-            fields |= {"redeem_points": want.redeem_points, "reward_ids": want.rewards}
+            # A redemption of nothing is none.
+            least = 1 if want.kind == "redeem" and not want.rewards else 0
+            fields |= {"redeem_points": max(want.redeem_points, least), "reward_ids": want.rewards}
         request = _SALES[want.kind](**self._basic(want), **self._place(want.who), **fields)
         call = operation_request(request)
         call.offline = want.is_offline
@@ -135,9 +137,9 @@ class Composer:
         suitable = [
             call for call in self.past if want.is_astray or call.WhichOneof("request") in _SUITABLE[want.kind]
         ]
-        if want.target >= len(suitable):
+        if not suitable:
             return
-        original: Any = write_of(suitable[-1 - want.target])
+        original: Any = write_of(suitable[-1 - want.target % len(suitable)])
         member = original.WhichOneof("member")
         named = {"member_id": self.member_ids[0]} if want.is_astray else {member: getattr(original, member)}
         fields: dict[str, Any] = {

@@ -74,7 +74,7 @@ class Adjust(NamedTuple):
 
 
 class FollowUp(NamedTuple):
-    """Of an earlier call that it suits, counted from the last one back; `is_astray`: of whatever call.
+    """Of an earlier call that it suits, counted from the last one back and round; `is_astray`: of any call.
 
     `back` are lines and quantities of a return, `points` those of a capture.
     """
@@ -182,11 +182,17 @@ totals: Final = (
     | st.sampled_from([100_000, 3_500_000, 700_000_000])
     | st.integers(1, 100_000_000_000)
 )
-redemptions: Final = st.integers(1, 40) | st.sampled_from([99, 100, 1_000]) | st.integers(1, 10**12)
-some_points: Final = st.integers(1, 40) | st.sampled_from([100, 1_000, 2_500])
+redemptions: Final = st.one_of(
+    st.just(0),
+    st.just(0),
+    st.integers(1, 40),
+    st.sampled_from([99, 100, 500, 1_000]) | st.integers(1, 10**12),
+)
+some_points: Final = st.integers(1, 40) | st.sampled_from([100, 1_000, 2_500, 50_000])
 some_offline: Final = st.integers(0, 3).map(lambda number: number == 3)
-rewards: Final[st.SearchStrategy[list[str]]] = st.just([]) | st.lists(
-    st.sampled_from(REWARDS), max_size=2, unique=True
+no_rewards: Final[st.SearchStrategy[list[str]]] = st.just([])
+rewards: Final = st.one_of(
+    no_rewards, no_rewards, no_rewards, st.lists(st.sampled_from(REWARDS), max_size=2, unique=True)
 )
 returned: Final = st.lists(
     st.tuples(st.integers(1, 4), st.sampled_from([1, 333, 500, 1_000])),
@@ -199,7 +205,7 @@ returned: Final = st.lists(
 def sales(
     *,
     who: st.SearchStrategy[Who] = good,
-    kinds: tuple[SaleKind, ...] = ("accrue", "redeem", "checkout"),
+    kinds: tuple[SaleKind, ...] = ("accrue", "checkout", "accrue", "checkout", "redeem"),
     age: st.SearchStrategy[int] = ages,
     offline: st.SearchStrategy[bool] = some_offline,
 ) -> st.SearchStrategy[Sale]:
@@ -222,7 +228,7 @@ def holds(who: st.SearchStrategy[Who] = good) -> st.SearchStrategy[Hold]:
 
 
 def adjustments(who: st.SearchStrategy[Who] = good) -> st.SearchStrategy[Adjust]:
-    points = some_points | some_points.map(lambda number: -number)
+    points = st.one_of(some_points, some_points, some_points.map(lambda number: -number))
     return st.builds(Adjust, who=who, points=points, reason=st.integers(1, 6), age_seconds=ages)
 
 
@@ -250,6 +256,17 @@ intents: Final = st.one_of(
     st.builds(Change, targets, st.sampled_from(FIELDS)),
     st.one_of(strange_news, st.builds(Invalid, targets)),
 )
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Intent]:
+    """A member gets points, buys something or holds points for it, and thinks better of it."""
+    who = st.just(draw(good))
+    told: list[Intent] = [draw(adjustments(who))]
+    told += draw(st.lists(sales(who=who) | holds(who), min_size=1, max_size=3))
+    return told + draw(st.lists(follow_ups, min_size=1, max_size=4))
+
+
 quoted: Final = sales(
     who=good | strange, kinds=("checkout",), age=st.sampled_from(RECENT), offline=st.just(value=False)
 )
@@ -276,3 +293,9 @@ steps: Final = st.one_of(
     ),
 )
 scripts: Final = st.lists(steps, min_size=1, max_size=6)
+# One after the other, all in one message, or each in a message of its own.
+tales: Final = st.one_of(
+    stories(),
+    stories().map(lambda story: [Batch(story)]),
+    stories().map(lambda story: [Stream([[intent] for intent in story])]),
+)

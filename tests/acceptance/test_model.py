@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Sequence
+import json
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
@@ -26,6 +27,7 @@ from tests.acceptance.intents import (
     news,
     sales,
     scripts,
+    tales,
 )
 from tests.acceptance.player import Player, calm, send
 from tests.acceptance.programs import all_programs
@@ -81,34 +83,51 @@ class World:
 
 
 async def _chain_of(dsn: str, versions: Sequence[Version]) -> Chain:
+    """A chain with these programs, as if each had been set when it came into force."""
     first, *later = versions
     chain = await new_chain(dsn, document=first.program)
-    for from_us, program in later:
-        await chain.add_program(program, from_us)
+    await chain.query("UPDATE program SET effective_from = to_timestamp(0) WHERE chain_id = $1")
+    for number, (from_us, program) in enumerate(later, 2):
+        await chain.query(
+            "INSERT INTO program (chain_id, version, effective_from, document)"
+            " VALUES ($1, $2, to_timestamp($3), $4)",
+            number,
+            from_us / 1e6,
+            json.dumps(program),
+        )
     return chain
 
 
-async def _enrol(chain: Chain, model: Model, group: Sequence[int]) -> None:
-    """The known members of a client: the first is of the staff, the last is closed."""
-    for number, member_id in enumerate(group[:KNOWN]):
-        names = names_of(member_id).values()
-        cards = {card: CardState.OPEN for name in names for card in map(str, name.values())}
-        cards = {card: _state_of(card) for card in cards if card != str(member_id)}
-        segments, is_closed = [STAFF] if number == 0 else [], number == KNOWN - 1
-        model.enrol(member_id, cards, segments, is_closed=is_closed)
-        await chain.add_members([member_id], dict.fromkeys(cards, member_id))
-        await chain.query(
-            "UPDATE account SET segments = $3, status = $4 WHERE chain_id = $1 AND member_id = $2",
-            member_id,
-            ",".join(segments),
-            int(is_closed),
-        )
-    for status, state in enumerate(CardState):
-        await chain.query(
-            "UPDATE card SET status = $2 WHERE chain_id = $1 AND card LIKE $3 || '-%'",
-            status,
-            state.name.lower(),
-        )
+async def _enrol(chain: Chain, model: Model, groups: Iterable[Sequence[int]]) -> None:
+    """The known members of each client: the first is of the staff, the last is closed."""
+    known = [group[:KNOWN] for group in groups]
+    cards = {member_id: _cards_of(member_id) for group in known for member_id in group}
+    await chain.add_members(
+        cards, {card: member_id for member_id, all_cards in cards.items() for card in all_cards}
+    )
+    for staff, member_id, closed in known:
+        model.enrol(staff, cards[staff], [STAFF], is_closed=False)
+        model.enrol(member_id, cards[member_id], [], is_closed=False)
+        model.enrol(closed, cards[closed], [], is_closed=True)
+    await chain.query(
+        "UPDATE account SET segments = $2 WHERE chain_id = $1 AND member_id = ANY($3)",
+        STAFF,
+        [staff for staff, _, _ in known],
+    )
+    await chain.query(
+        "UPDATE account SET status = 1 WHERE chain_id = $1 AND member_id = ANY($2)",
+        [closed for _, _, closed in known],
+    )
+    await chain.query(
+        "UPDATE card SET status = CASE split_part(card, '-', 1) WHEN 'blocked' THEN 1 WHEN 'replaced' THEN 2"
+        " ELSE 0 END WHERE chain_id = $1"
+    )
+
+
+def _cards_of(member_id: int) -> dict[str, CardState]:
+    names = [*names_of(member_id).values()][1:]
+    cards = [str(card) for name in names for card in name.values()]
+    return {card: _state_of(card) for card in cards}
 
 
 def _state_of(card: str) -> CardState:
@@ -129,8 +148,7 @@ class Clients(RuleBasedStateMachine):
         self.tills = self.world.tills[program]
         self.simple_till = self.world.simple_tills[program]
         self.model = Model(self.world.programs[program])
-        for group in groups:
-            run(_enrol(self.world.chains[program], self.model, group))
+        run(_enrol(self.world.chains[program], self.model, groups))
         self.players = [
             Player(self.model, f"{number}-{client}", group) for client, group in enumerate(groups)
         ]
@@ -144,6 +162,11 @@ class Clients(RuleBasedStateMachine):
                 for player, till, script in zip(self.players, self.tills, scripts, strict=True)
             )
         )
+
+    @rule(tales=st.lists(tales, min_size=CLIENTS, max_size=CLIENTS))
+    def think_better_of_it(self, tales: Sequence[Sequence[Step]]) -> None:
+        """The same with calls that go together."""
+        self.go_about_their_business(tales)
 
     @rule(client=st.integers(0, CLIENTS - 1), want=news(), senders=st.integers(2, 8))
     def send_one_call_at_once(self, client: int, want: New, senders: int) -> None:
