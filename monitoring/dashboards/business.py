@@ -95,11 +95,18 @@ def _points() -> Row:
         "Points",
         [
             graph(
-                "Issued and redeemed",
+                "Expiry behind time",
+                "s",
+                [Query(f"max({select('loyalty_due_lag_seconds')})", "late by")],
+                "How long the oldest activation, expiry or hold's end has waited.",
+            ),
+            graph(
+                "Issued, redeemed and expired",
                 "short",
                 [
                     Query(rate("loyalty_points_issued_total", CHAIN), "issued"),
                     Query(rate("loyalty_points_redeemed_total", CHAIN), "redeemed"),
+                    Query(rate("loyalty_points_expired_total", CHAIN), "expired"),
                 ],
                 "Points a second.",
             ),
