@@ -122,8 +122,12 @@ def draft_operation(
     payload_fingerprint: bytes,
     program_version: int,
     recorded_at_us: int,
+    receipt_lines: str | None = None,
 ) -> Operation:
-    """The row of a command decided on `account`, with `response` and `entry_hash` still empty."""
+    """The row of a command decided on `account`, with `response` and `entry_hash` still empty.
+
+    `receipt_lines` is the `lines_text` of the receipt, if it is at hand.
+    """
     balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
     receipt = command.receipt
     return Operation(
@@ -147,7 +151,7 @@ def draft_operation(
         decision.discount_minor,
         command.original_key,
         command.reason,
-        lines_text(receipt.lines) if receipt.lines else "",
+        lines_text(receipt.lines) if receipt_lines is None else receipt_lines,
         encode_effects(decision.effects),
         payload_fingerprint,
         b"",
