@@ -148,7 +148,7 @@ def _part(original: Original, effects: Effects, quantities_milli: dict[int, int]
 
 
 def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[LineShare]:
-    """Of a receipt that only met one rate and one redemption, for which no shares are kept."""
+    """Of a receipt that only met one rate, rounded once, and one redemption: no shares are kept for it."""
     if not lines:
         return ()
     amounts = [line.amount_minor for line in lines]
@@ -156,7 +156,7 @@ def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[Lin
     paid = [amount - redeemed for amount, redeemed in zip(amounts, redeemed_minor, strict=True)]
     columns = zip(
         apportion(original.earned_points, paid if any(paid) else amounts),
-        apportion(original.redeemed_points, amounts),
+        apportion(original.redeemed_points, redeemed_minor if any(redeemed_minor) else amounts),
         redeemed_minor,
         [0] * len(lines),
         strict=True,
