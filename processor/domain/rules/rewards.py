@@ -32,10 +32,10 @@ def take_reward(sale: Sale, reward: Reward) -> None:
 
 
 def why_not(sale: Sale, reward: Reward) -> str:
-    """Why a reward can't be taken; empty if it can."""
+    """Why a reward can't be taken; empty if it can. Offline it was: the lack of points is a shortfall."""
     if reward.segments and not reward.segments & sale.segments:
         return "segment"
-    if reward.points > sale.available_points - sale.redeemed_points:
+    if sale.is_online and reward.points > sale.available_points - sale.redeemed_points:
         return "points"
     return "" if any(worth_by_line(sale, reward)) else "goods"
 
