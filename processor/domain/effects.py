@@ -163,8 +163,13 @@ def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tall
 
 
 def count_operation(tally: Tally | None, count: Counted) -> Tally:
-    """The tally with one more operation; an hour or a day that has begun anew starts at nothing."""
+    """The tally with one more operation; an hour or a day that has begun anew starts at nothing.
+
+    Clocks differ: who is still in an hour or a day that has ended for others counts for the new one.
+    """
     subject, hour, day, earned, redeemed = count
+    if tally:
+        hour, day = _begun(hour, tally.hour), _begun(day, tally.day)
     in_hour = tally[2:5] if tally and tally.hour == hour else (0, 0, 0)
     in_day = tally[6:9] if tally and tally.day == day else (0, 0, 0)
     return Tally(
@@ -178,6 +183,10 @@ def count_operation(tally: Tally | None, count: Counted) -> Tally:
         in_day[1] + earned,
         in_day[2] + redeemed,
     )
+
+
+def _begun(own: int, others: int) -> int:
+    return others if others == own + 1 else own
 
 
 # --- as bytes --------------------------------------------------------------------------------------
