@@ -25,23 +25,31 @@ class CardBook:
         self._stranger_seconds = stranger_seconds
         self._members: dict[tuple[int, str], int] = {}
         self._strangers_until: dict[tuple[int, str], float] = {}
+        self._learning = 0
         self._one_learns = asyncio.Lock()
 
     def must_learn(self, chain_id: int, commands: Sequence[Command]) -> bool:
         """Whether a card is new, or somebody before is still learning: nobody overtakes."""
-        return self._one_learns.locked() or bool(self._unknown(chain_id, commands))
+        return self._learning > 0 or bool(self._unknown(chain_id, commands))
 
     async def learn(self, chain_id: int, commands: Sequence[Command]) -> None:
         """Look up the cards that are new, one request after another."""
-        async with self._one_learns:
-            unknown = self._unknown(chain_id, commands)
-            if not unknown:
-                return
-            try:
-                found = await self._reader.members_by_card(chain_id, unknown)
-            except StorageFailure:
-                return  # the batch itself will meet it, and tell
-            self._note(chain_id, unknown, found)
+        # The lock itself is free for a moment when it goes from one to the next.
+        self._learning += 1
+        try:
+            async with self._one_learns:
+                await self._look_up(chain_id, self._unknown(chain_id, commands))
+        finally:
+            self._learning -= 1
+
+    async def _look_up(self, chain_id: int, unknown: Sequence[str]) -> None:
+        if not unknown:
+            return
+        try:
+            found = await self._reader.members_by_card(chain_id, unknown)
+        except StorageFailure:
+            return  # the batch itself will meet it, and tell
+        self._note(chain_id, unknown, found)
 
     def _note(self, chain_id: int, looked_up: Sequence[str], found: Mapping[str, int]) -> None:
         if len(self._members) + len(self._strangers_until) + len(looked_up) > _CARDS_MAX:

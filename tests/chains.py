@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
+from processor.domain.chain import Role
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
 from storage.directory import WINDOW_AHEAD_SECONDS, WINDOW_BACK_SECONDS, create_chain, create_key
 from storage.pool import connect
@@ -37,6 +38,14 @@ class Chain(NamedTuple):
     async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Run one statement as the owner of the tables; `$1` is the chain_id."""
         return await query(self.dsn, statement, self.chain_id, *arguments)
+
+    async def operator_key(self) -> str:
+        """A new API key with the operator's role."""
+        connection = await connect(self.dsn)
+        try:
+            return await create_key(connection, self.chain_id, "tests", Role.OPERATOR)
+        finally:
+            await connection.close()
 
     async def operation_count(self) -> int:
         """Rows that the ledger has of the chain."""

@@ -12,7 +12,7 @@ from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
-from processor.domain.program import Program
+from processor.domain.program import Program, RoundingScope
 from processor.domain.quote_token import refuse_if_outdated
 from processor.domain.receipt import decide_sale
 from processor.domain.reversal import decide_return, decide_reversal
@@ -58,13 +58,17 @@ def _refuse_out_of_range(account: Account, decision: Decision) -> None:
 
 
 def _is_plain(account: Account, command: Command, program: Program) -> bool:
-    """Whether there is one rate and one redemption and nothing else to look at: the quick way."""
+    """Whether there is one rate and one redemption and nothing else to look at: the quick way.
+
+    Of lines that are rounded each by itself it must be kept what each has earned: it may come back.
+    """
     return not (
         account.state
         or program.steps
         or command.offline
         or command.reward_ids
         or command.kind not in SALE_KINDS
+        or (program.rounding_scope is RoundingScope.LINE and command.receipt.lines)
     )
 
 

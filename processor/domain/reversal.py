@@ -155,7 +155,7 @@ def _plus(part: Part, other: Part) -> Part:
 
 
 def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[LineShare]:
-    """Of a receipt that only met one rate and one redemption, for which no shares are kept."""
+    """Of a receipt that only met one rate, rounded once, and one redemption: no shares are kept for it."""
     if not lines:
         return ()
     amounts = [line.amount_minor for line in lines]
@@ -163,7 +163,7 @@ def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[Lin
     paid = [amount - redeemed for amount, redeemed in zip(amounts, redeemed_minor, strict=True)]
     columns = zip(
         apportion(original.earned_points, paid if any(paid) else amounts),
-        apportion(original.redeemed_points, amounts),
+        apportion(original.redeemed_points, redeemed_minor if any(redeemed_minor) else amounts),
         redeemed_minor,
         [0] * len(lines),
         strict=True,

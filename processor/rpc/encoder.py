@@ -76,7 +76,7 @@ class ProtobufEncoder:
                 _OCCURRED_AT + _moment(operation.occurred_at_us),
                 _RECORDED_AT + _moment_of_batch(operation.recorded_at_us),
                 integer_field(_EARNED_POINTS, operation.earned_points),
-                _redeemed(operation) if operation.redeemed_points or kind in _UNDOING else b"",
+                _redeemed(operation) if operation.redeemed_points or operation.redeemed_minor else b"",
                 integer_field(_PAYABLE_MINOR, operation.payable_minor) if kind in SALE_KINDS else b"",
                 integer_field(_BALANCE_POINTS, operation.balance_points),
                 _program_and_place(operation.program_version, operation.store_id, operation.terminal_id),

@@ -1,87 +1,111 @@
-"""One client of the model test: turns wants into requests, predicts every reply, sends and checks."""
+"""One client of the model test: predicts every reply to its calls, sends them and checks."""
 
-import itertools
+import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from loyalty.v1.operation_pb2 import LineItem, Receipt
 from loyalty.v1.transaction_service_pb2 import (
-    AccrueRequest,
+    AdjustRequest,
     CheckoutRequest,
     GetBalanceRequest,
-    RedeemRequest,
+    OperationRequest,
 )
-from tests.acceptance.check import check
+from tests.acceptance.check import check, check_balance, check_quote
+from tests.acceptance.composer import Composer
 from tests.acceptance.intents import (
-    LONG_AGO,
-    OUT_OF_WINDOW,
+    Adjust,
+    Agreement,
     Batch,
-    Change,
+    Hold,
     Intent,
-    Invalid,
+    LetRunOut,
     LookUp,
-    New,
+    Presume,
+    Quote,
     ReadBalance,
     ReadHistory,
-    Repeat,
+    Sale,
     Step,
     Stream,
+    Who,
 )
-from tests.acceptance.model import Expected, Model, Write
-from tests.client import Answer, Till
+from tests.acceptance.reckoning.chain import Model
+from tests.acceptance.reckoning.replies import Expected, Outcome
+from tests.client import Answer, Till, write_of
 
-REQUEST_TYPES: Final[dict[str, type[Write]]] = {
-    "accrue": AccrueRequest,
-    "redeem": RedeemRequest,
-    "checkout": CheckoutRequest,
-}
+_HOLD_SECONDS: Final = 1
+_HOLD_IS_OVER_SECONDS: Final = 1.3
+_HOUR_SECONDS: Final = 3_600
+# Nothing is asked so shortly before an hour, a day or a month ends: who could say in which it is answered?
+_CALM_SECONDS: Final = 3
+
+
+async def calm() -> None:
+    """Wait until the hour has changed if it is about to."""
+    left_seconds = _HOUR_SECONDS - time.time() % _HOUR_SECONDS
+    if left_seconds < _CALM_SECONDS:
+        await asyncio.sleep(left_seconds + 0.1)
+
+
+async def send(till: Till, call: OperationRequest) -> Answer:
+    """One call; what was done offline goes as a batch."""
+    if not call.offline:
+        return await till.write(write_of(call))
+    [answer] = await till.batch([call])
+    return answer
 
 
 class Player:
-    """A client with members and keys of its own. `member_ids` ends with one that does not exist."""
+    """A client with members and keys of its own; the last two of its members are closed and unknown."""
 
-    def __init__(self, model: Model, name: str, member_ids: Sequence[int], cards: Mapping[int, str]) -> None:
+    def __init__(self, model: Model, name: str, member_ids: Sequence[int]) -> None:
         self.model = model
         self.member_ids = member_ids
         self.sent = 0
-        self._cards = cards
-        self._keys = (f"{name}-{number}" for number in itertools.count(1))
-        self._past: list[Write] = []
+        self._composer = Composer(name, member_ids)
 
-    async def play(self, till: Till, script: Sequence[Step]) -> None:
-        """Do one step after the other, and check every reply."""
+    def resolve(self, wants: Sequence[Intent]) -> list[OperationRequest]:
+        """The requests of these wants."""
+        requests = self._composer.resolve(wants)
+        self.sent += len(requests)
+        return requests
+
+    async def play(self, till: Till, simple_till: Till, script: Sequence[Step]) -> None:
+        """Do one step after the other, and check every reply; `simple_till` is not the operator's."""
         for step in script:
+            await calm()
             match step:
                 case Batch(wants):
                     await self._batch(till, self.resolve(wants))
                 case Stream(messages):
                     await self._stream(till, [self.resolve(wants) for wants in messages])
-                case LookUp(target):
-                    key = self._past[-1 - target].idempotency_key if target < len(self._past) else "no such"
-                    check(self.model.find(key), await till.get_operation(key))
-                case ReadBalance(member, by_card):
-                    await self._read_balance(till, self.member_ids[member], by_card=by_card)
-                case ReadHistory(member, page_size):
-                    await self.read_history(till, self.member_ids[member], page_size)
+                case Quote(sale):
+                    await self._quote(till, sale)
+                case Agreement():
+                    await self._agree(till, step)
+                case LetRunOut(who, points):
+                    await self._let_run_out(till, who, points)
+                case Presume(adjust):
+                    await self._presume(simple_till, adjust)
+                case LookUp() | ReadBalance() | ReadHistory():
+                    await self._read(till, step)
                 case _:
-                    for request in self.resolve([step]):
-                        await self._write(till, request)
+                    await self._write(till, self.resolve([step]))
 
-    async def _write(self, till: Till, request: Write) -> None:
-        expected = self.model.apply(request)
-        check(expected, await till.write(request))
+    async def _write(self, till: Till, calls: Sequence[OperationRequest]) -> None:
+        for call in calls:
+            expected = self.model.apply(call)
+            check(expected, await send(till, call))
 
-    async def _batch(self, till: Till, requests: Sequence[Write]) -> None:
-        if not requests:
+    async def _batch(self, till: Till, calls: Sequence[OperationRequest]) -> None:
+        if not calls:
             return
-        expected = [self.model.apply(request) for request in requests]
-        for prediction, answer in zip(expected, await till.batch(requests), strict=True):
+        expected = [self.model.apply(call) for call in calls]
+        for prediction, answer in zip(expected, await till.batch(calls), strict=True):
             check(prediction, answer)
 
-    async def _stream(self, till: Till, messages: Sequence[Sequence[Write]]) -> None:
+    async def _stream(self, till: Till, messages: Sequence[Sequence[OperationRequest]]) -> None:
         """Responses may come in any order; each answers one message, in that message's order.
 
         Messages under way together are as concurrent calls, so those that a card or a key ties go one by one.
@@ -93,8 +117,11 @@ class Player:
         else:
             await self._stream_at_once(till, messages)
 
-    async def _stream_at_once(self, till: Till, messages: Sequence[Sequence[Write]]) -> None:
-        predictions = [[(r.idempotency_key, self.model.apply(r)) for r in message] for message in messages]
+    async def _stream_at_once(self, till: Till, messages: Sequence[Sequence[OperationRequest]]) -> None:
+        predictions = [
+            [(write_of(call).idempotency_key, self.model.apply(call)) for call in message]
+            for message in messages
+        ]
         responses = await till.stream(messages)
         assert len(responses) == len(messages)
         for prediction in predictions:
@@ -103,14 +130,64 @@ class Player:
             for (_, expected), (_, answer) in zip(prediction, response, strict=True):
                 check(expected, answer)
 
-    async def _read_balance(self, till: Till, member_id: int, *, by_card: bool) -> None:
-        member = {"card": self._cards[member_id]} if by_card else {"member_id": member_id}
-        balance = await till.read_balance(GetBalanceRequest(**member))
-        assert (balance.member_id, balance.balance_points, balance.member_sequence) == (
-            member_id,
-            self.model.balances[member_id],
-            len(self.model.histories[member_id]),
-        )
+    # --- quotes ---
+
+    async def _quote(self, till: Till, sale: Sale) -> str:
+        """The token, and what it stands for is noted; empty if the checkout would be refused."""
+        request = self._composer.quote(sale)
+        outcome = self.model.quote(request)
+        token = check_quote(outcome, await till.quote(request))
+        if token:
+            self.model.promises.note(token, request, outcome.content)
+        return token
+
+    async def _agree(self, till: Till, want: Agreement) -> None:
+        token = await self._quote(till, want.sale)
+        await self._write(till, self.resolve(want.meanwhile))
+        [call] = self.resolve([want.sale])
+        checkout: CheckoutRequest = call.checkout
+        checkout.quote_token = "nonsense" if want.altered == "token" else token
+        if want.altered == "request":
+            checkout.redeem_points += 1
+        await self._write(till, [call])
+
+    # --- what takes its time, and what is not allowed ---
+
+    async def _let_run_out(self, till: Till, who: Who, points: int) -> None:
+        [call] = self.resolve([Hold(who, points, _HOLD_SECONDS, age_seconds=0)])
+        await self._write(till, [call])
+        if not self.model.find(call.hold.idempotency_key).outcome.reason:
+            await asyncio.sleep(_HOLD_IS_OVER_SECONDS)
+
+    async def _presume(self, simple_till: Till, want: Adjust) -> None:
+        """Nothing is recorded, so its key stays free for whoever may."""
+        [call] = self.resolve([want])
+        adjust: AdjustRequest = call.adjust
+        refused = Expected(Outcome("CALLER_NOT_ALLOWED", {}))
+        check(refused, await simple_till.write(adjust))
+        [answer] = await simple_till.batch([adjust])
+        check(refused, answer)
+
+    # --- reads ---
+
+    async def _read(self, till: Till, step: LookUp | ReadBalance | ReadHistory) -> None:
+        match step:
+            case LookUp(target):
+                await self._look_up(till, target)
+            case ReadBalance(member, name):
+                await self._read_balance(till, Who(member, name))
+            case ReadHistory(member, page_size):
+                await self.read_history(till, self.member_ids[member], page_size)
+
+    async def _look_up(self, till: Till, target: int) -> None:
+        past = self._composer.past
+        key = write_of(past[-1 - target]).idempotency_key if target < len(past) else "no such"
+        check(self.model.find(key), await till.get_operation(key))
+
+    async def _read_balance(self, till: Till, who: Who) -> None:
+        named: dict[str, object] = self._composer.named(who)
+        balance = await till.read_balance(GetBalanceRequest(**named))  # type: ignore[arg-type]
+        check_balance(self.model.balance(self.member_ids[who.member]), balance, self.model.entries)
 
     async def read_history(self, till: Till, member_id: int, page_size: int = 0) -> None:
         found = await till.operations(member_id, page_size)
@@ -119,126 +196,13 @@ class Player:
         for (_, answer), (_, prediction) in zip(found, expected, strict=True):
             check(prediction, answer)
 
-    # --- from wants to requests ---------------------------------------------------------------------
 
-    def resolve(self, wants: Sequence[Intent]) -> list[Write]:
-        """The requests of these wants; wants that refer to a call that was never made give none."""
-        requests = [request for want in wants for request in self._resolve_one(want)]
-        self.sent += len(requests)
-        return requests
-
-    def _resolve_one(self, want: Intent) -> Iterator[Write]:
-        if isinstance(want, New):
-            self._past.append(self._new(want))
-            yield self._past[-1]
-        elif want.target < len(self._past):
-            yield self._again(self._past[-1 - want.target], want)
-
-    def _new(self, want: New) -> Write:
-        member_id = self.member_ids[want.member]
-        is_known = member_id in self._cards
-        member = (
-            {"card": self._cards.get(member_id, "no such card")} if want.by_card else {"member_id": member_id}
-        )
-        fields = {
-            **member,
-            "idempotency_key": next(self._keys),
-            "occurred_at": _ago(want.age_seconds),
-            "store_id": "store-1",
-            "terminal_id": "till-1" if is_known else "",
-            "receipt": _receipt(want.total_minor, want.cuts),
-        }
-        if want.kind != "accrue":
-            fields["redeem_points"] = want.redeem_points
-        return REQUEST_TYPES[want.kind](**fields)  # type: ignore[arg-type]
-
-    def _again(self, past: Write, want: Repeat | Change | Invalid) -> Write:
-        match want:
-            case Change(_, field):
-                return changed(past, field, self.member_ids[0], self._cards[self.member_ids[0]])
-            case Invalid():
-                return _copy(past, store_id="")
-        return past
-
-
-def changed(past: Write, field: str, member_id: int, card: str) -> Write:
-    """The same call, still valid, with another value in one field, if it has that field."""
-    others: dict[str, dict[str, object]] = {
-        "member": {"member_id": member_id},
-        "card": {"card": card},
-        "occurred_at": {"occurred_at": _later(past.occurred_at, 1_000)},
-        "another month": {"occurred_at": _ago(LONG_AGO[0])},
-        "out of window": {"occurred_at": _ago(OUT_OF_WINDOW[0])},
-        "store_id": {"store_id": "another"},
-        "terminal_id": {"terminal_id": "another"},
-    }
-    if field == "kind":
-        return _as_another_kind(past)
-    if field == "redeem_points" and not isinstance(past, AccrueRequest):
-        return _copy(past, redeem_points=past.redeem_points % 1_000_000_000_000 + 1)
-    return _copy(past, **others.get(field, {"receipt": _changed_receipt(past.receipt, field)}))
-
-
-def _changed_receipt(past: Receipt, field: str) -> Receipt:
-    receipt = Receipt()
-    receipt.CopyFrom(past)
-    match field:
-        case "receipt_id":
-            receipt.receipt_id += "-another"
-        case "total_minor" if not receipt.lines:
-            receipt.total_minor = receipt.total_minor % 100_000_000_000 + 1
-        case "lines" if receipt.lines:
-            receipt.lines[0].sku += "-another"
-        case "spelled out" if receipt.lines:
-            # Unset means the same, so this is no change.
-            receipt.lines[0].quantity_milli = 1_000
-    return receipt
-
-
-def _as_another_kind(past: Write) -> Write:
-    fields = {field.name: value for field, value in past.ListFields()}
-    fields.pop("redeem_points", None)
-    if isinstance(past, AccrueRequest):
-        return RedeemRequest(**fields, redeem_points=1)
-    return AccrueRequest(**fields)
-
-
-def _copy(past: Write, **fields: object) -> Write:
-    """A copy with other values; `member_id` and `card` take each other's place."""
-    kept = {field.name: value for field, value in past.ListFields()}
-    if {"member_id", "card"} & fields.keys():
-        kept.pop("member_id", None)
-        kept.pop("card", None)
-    return type(past)(**{**kept, **fields})
-
-
-def _receipt(total_minor: int, cuts: Sequence[int]) -> Receipt:
-    """Lines between the cuts, in thousandths of the total; none without cuts."""
-    edges = [0, *sorted(total_minor * cut // 1_000 for cut in cuts), total_minor]
-    lines = [
-        LineItem(sku=f"sku-{number}", quantity_milli=number * 500, amount_minor=end - start)
-        for number, (start, end) in enumerate(itertools.pairwise(edges))
-    ]
-    return Receipt(receipt_id="receipt-1", total_minor=total_minor, lines=lines if cuts else [])
-
-
-def _ago(seconds: int) -> Timestamp:
-    moment = Timestamp()
-    moment.FromMicroseconds(time.time_ns() // 1_000 - seconds * 1_000_000)
-    return moment
-
-
-def _later(moment: Timestamp, nanoseconds: int) -> Timestamp:
-    later = Timestamp()
-    later.FromNanoseconds(moment.ToNanoseconds() + nanoseconds)
-    return later
-
-
-def _are_tied(messages: Sequence[Sequence[Write]]) -> bool:
+def _are_tied(messages: Sequence[Sequence[OperationRequest]]) -> bool:
     """Whether a key occurs in two messages, or a card may name a member of another message."""
-    requests = [request for message in messages for request in message]
-    keys = [key for message in messages for key in {request.idempotency_key for request in message}]
-    return len(set(keys)) < len(keys) or any(r.WhichOneof("member") == "card" for r in requests)
+    requests = [[write_of(call) for call in message] for message in messages]
+    keys = [key for message in requests for key in {request.idempotency_key for request in message}]
+    names = {request.WhichOneof("member") for message in requests for request in message}
+    return len(set(keys)) < len(keys) or names != {"member_id"}
 
 
 def _response_to(

@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Sequence
+import json
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
@@ -10,53 +11,41 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
+from loyalty.v1.transaction_service_pb2 import OperationRequest
 from tests.acceptance.check import check
-from tests.acceptance.intents import FIELDS, LONG_AGO, RECENT, New, Step, members, news, scripts
-from tests.acceptance.model import Model, Write
-from tests.acceptance.player import Player, changed
-from tests.chains import new_chain
-from tests.client import Answer, Till
+from tests.acceptance.composer import changed, names_of
+from tests.acceptance.intents import (
+    FIELDS,
+    LONG_AGO,
+    RECENT,
+    FollowUp,
+    New,
+    Sale,
+    Step,
+    follow_ups,
+    members,
+    news,
+    sales,
+    scripts,
+    tales,
+)
+from tests.acceptance.player import Player, calm, send
+from tests.acceptance.programs import all_programs
+from tests.acceptance.reckoning.chain import CardState, Model, Version
+from tests.chains import Chain, new_chain
+from tests.client import Answer, Till, write_of
 from tests.postgres import run
 from tests.server import serving
 
 CLIENTS: Final = 4
 CONNECTIONS: Final = 3
-PROGRAMS: Final[tuple[ProgramDocument, ...]] = (
-    DEFAULT_PROGRAM,
-    {
-        "earning": {"points_per_step": 3, "step_minor": 70, "rounding": "half_up", "rounding_scope": "line"},
-        "redemption": {"value_points": 3, "value_minor": 7, "minimum_points": 2, "maximum_share_percent": 30},
-    },
-    {
-        "earning": {
-            "points_per_step": 100,
-            "step_minor": 1_000,
-            "rounding": "half_even",
-            "rounding_scope": "receipt",
-        },
-        "redemption": {
-            "value_points": 10,
-            "value_minor": 1,
-            "minimum_points": 90,
-            "maximum_share_percent": 100,
-        },
-    },
-    {
-        "earning": {
-            "points_per_step": 999_999,
-            "step_minor": 1,
-            "rounding": "down",
-            "rounding_scope": "line",
-        },
-        "redemption": {
-            "value_points": 1,
-            "value_minor": 1,
-            "minimum_points": 1,
-            "maximum_share_percent": 100,
-        },
-    },
-)
+PROGRAMS: Final = len(all_programs())
+# The service's own entries are then made by the next call of a member alone, so their order is known.
+DUE_INTERVAL_SECONDS: Final = 3_600
+# Members as the model knows them, of each client: two as any, one closed; and one that does not exist.
+KNOWN: Final = 3
+MEMBERS: Final = KNOWN + 1
+STAFF: Final = "staff"
 # Changes that leave a call valid, within the window and about a known member: any of them may win a race.
 RACING: Final = [field for field in FIELDS if field != "out of window"]
 
@@ -76,17 +65,74 @@ class World:
     """What all examples share: the server, for each program a chain and connections, and a count."""
 
     def __init__(self, dsn: str, address: str, runner: asyncio.Runner) -> None:
-        self.chains = [run(new_chain(dsn, document=document)) for document in PROGRAMS]
+        self.programs = all_programs()
+        self.chains = [run(_chain_of(dsn, versions)) for versions in self.programs]
         self.tills = [
-            [Till(address, chain.api_key, CONNECTIONS) for _ in range(CLIENTS)] for chain in self.chains
+            [Till(address, run(chain.operator_key()), CONNECTIONS) for _ in range(CLIENTS)]
+            for chain in self.chains
         ]
+        self.simple_tills = [Till(address, chain.api_key) for chain in self.chains]
         self.run = runner.run
-        self.numbers = itertools.count(1)
+        # Far from the numbers that the service gives to members who enrol by using a card.
+        self.numbers = itertools.count(10_000)
         self.sent = 0
 
     async def close(self) -> None:
-        for till in itertools.chain.from_iterable(self.tills):
+        for till in (*itertools.chain.from_iterable(self.tills), *self.simple_tills):
             await till.close()
+
+
+async def _chain_of(dsn: str, versions: Sequence[Version]) -> Chain:
+    """A chain with these programs, as if each had been set when it came into force."""
+    first, *later = versions
+    chain = await new_chain(dsn, document=first.program)
+    await chain.query("UPDATE program SET effective_from = to_timestamp(0) WHERE chain_id = $1")
+    for number, (from_us, program) in enumerate(later, 2):
+        await chain.query(
+            "INSERT INTO program (chain_id, version, effective_from, document)"
+            " VALUES ($1, $2, to_timestamp($3), $4)",
+            number,
+            from_us / 1e6,
+            json.dumps(program),
+        )
+    return chain
+
+
+async def _enrol(chain: Chain, model: Model, groups: Iterable[Sequence[int]]) -> None:
+    """The known members of each client: the first is of the staff, the last is closed."""
+    known = [group[:KNOWN] for group in groups]
+    cards = {member_id: _cards_of(member_id) for group in known for member_id in group}
+    await chain.add_members(
+        cards, {card: member_id for member_id, all_cards in cards.items() for card in all_cards}
+    )
+    for staff, member_id, closed in known:
+        model.enrol(staff, cards[staff], [STAFF], is_closed=False)
+        model.enrol(member_id, cards[member_id], [], is_closed=False)
+        model.enrol(closed, cards[closed], [], is_closed=True)
+    await chain.query(
+        "UPDATE account SET segments = $2 WHERE chain_id = $1 AND member_id = ANY($3)",
+        STAFF,
+        [staff for staff, _, _ in known],
+    )
+    await chain.query(
+        "UPDATE account SET status = 1 WHERE chain_id = $1 AND member_id = ANY($2)",
+        [closed for _, _, closed in known],
+    )
+    await chain.query(
+        "UPDATE card SET status = CASE split_part(card, '-', 1) WHEN 'blocked' THEN 1 WHEN 'replaced' THEN 2"
+        " ELSE 0 END WHERE chain_id = $1"
+    )
+
+
+def _cards_of(member_id: int) -> dict[str, CardState]:
+    names = [*names_of(member_id).values()][1:]
+    cards = [str(card) for name in names for card in name.values()]
+    return {card: _state_of(card) for card in cards}
+
+
+def _state_of(card: str) -> CardState:
+    found = card.partition("-")[0].upper()
+    return CardState[found] if found in CardState.__members__ else CardState.OPEN
 
 
 class Clients(RuleBasedStateMachine):
@@ -94,18 +140,17 @@ class Clients(RuleBasedStateMachine):
 
     world: ClassVar[World]
 
-    @initialize(program=st.integers(0, len(PROGRAMS) - 1))
+    @initialize(program=st.integers(0, PROGRAMS - 1))
     def enrol(self, program: int) -> None:
         number = next(self.world.numbers)
-        groups = [range(first, first + 3) for first in range(number * 100, number * 100 + 3 * CLIENTS, 3)]
-        known = [member_id for group in groups for member_id in group[:2]]
-        cards = {member_id: f"card-{member_id}" for member_id in known}
-        members_by_card = {card: member_id for member_id, card in cards.items()}
-        run(self.world.chains[program].add_members(known, members_by_card))
+        first = number * 100
+        groups = [range(start, start + MEMBERS) for start in range(first, first + MEMBERS * CLIENTS, MEMBERS)]
         self.tills = self.world.tills[program]
-        self.model = Model(PROGRAMS[program], known, members_by_card)
+        self.simple_till = self.world.simple_tills[program]
+        self.model = Model(self.world.programs[program])
+        run(_enrol(self.world.chains[program], self.model, groups))
         self.players = [
-            Player(self.model, f"{number}-{client}", group, cards) for client, group in enumerate(groups)
+            Player(self.model, f"{number}-{client}", group) for client, group in enumerate(groups)
         ]
 
     @rule(scripts=st.lists(scripts, min_size=CLIENTS, max_size=CLIENTS))
@@ -113,10 +158,15 @@ class Clients(RuleBasedStateMachine):
         """Each client its own calls, all clients at once."""
         self._together(
             *(
-                player.play(till, script)
+                player.play(till, self.simple_till, script)
                 for player, till, script in zip(self.players, self.tills, scripts, strict=True)
             )
         )
+
+    @rule(tales=st.lists(tales, min_size=CLIENTS, max_size=CLIENTS))
+    def think_better_of_it(self, tales: Sequence[Sequence[Step]]) -> None:
+        """The same with calls that go together."""
+        self.go_about_their_business(tales)
 
     @rule(client=st.integers(0, CLIENTS - 1), want=news(), senders=st.integers(2, 8))
     def send_one_call_at_once(self, client: int, want: New, senders: int) -> None:
@@ -126,18 +176,17 @@ class Clients(RuleBasedStateMachine):
 
     @rule(
         client=st.integers(0, CLIENTS - 1),
-        want=news(ages=(*RECENT, *LONG_AGO)),
+        want=sales(age=st.sampled_from((*RECENT, *LONG_AGO))),
         fields=st.lists(st.sampled_from(RACING), min_size=1, max_size=4),
     )
-    def send_different_calls_under_one_key_at_once(self, client: int, want: New, fields: list[str]) -> None:
+    def send_different_calls_under_one_key_at_once(self, client: int, want: Sale, fields: list[str]) -> None:
         """One of them wins and is the call; the others reuse its key."""
         player = self.players[client]
         [request] = player.resolve([want])
-        another = player.member_ids[1 - want.member]
-        rivals = [changed(request, field, another, f"card-{another}") for field in fields]
-        self._race([request, *rivals] * 2)
+        another = player.member_ids[1 - want.who.member]
+        self._race([request, *[changed(request, field, another) for field in fields]] * 2)
 
-    def _race(self, requests: list[Write]) -> None:
+    def _race(self, requests: list[OperationRequest]) -> None:
         """All at once; whichever was recorded first decides what the others must have got."""
         answers = self._send_all(requests)
         replies = list(zip(requests, answers, strict=True))
@@ -155,18 +204,25 @@ class Clients(RuleBasedStateMachine):
         client=st.integers(0, CLIENTS - 1),
         member=members,
         wants=st.lists(news(), min_size=2, max_size=12),
+        undone=st.lists(follow_ups, max_size=6),
     )
-    def crowd_around_a_member(self, client: int, member: int, wants: list[New]) -> None:
+    def crowd_around_a_member(
+        self, client: int, member: int, wants: list[New], undone: list[FollowUp]
+    ) -> None:
         """The ledger tells in which order the calls applied; in that order the model must agree with all."""
         player = self.players[client]
-        requests = player.resolve([want._replace(member=member) for want in wants])
-        replies = dict(zip([r.idempotency_key for r in requests], self._send_all(requests), strict=True))
-        history = self.world.run(self.tills[0].operations(player.member_ids[member]))
+        member_id = player.member_ids[member]
+        # What was done before: undoing what is under way only now may find nothing, and leaves no trace then.
+        undoing = player.resolve(undone)
+        requests = [call for call in undoing if self.model.knows_original(member_id, call)]
+        requests += player.resolve([want._replace(who=want.who._replace(member=member)) for want in wants])
+        calls = {write_of(call).idempotency_key: call for call in requests}
+        replies = dict(zip(calls, self._send_all(requests), strict=True))
+        history = self.world.run(self.tills[0].operations(member_id))
         order = [key for key, _ in reversed(history) if key in replies]
-        by_key = {request.idempotency_key: request for request in requests}
         assert sorted(order) == sorted(replies)
         for key in order:
-            check(self.model.apply(by_key[key]), replies[key])
+            check(self.model.apply(calls[key]), replies[key])
 
     @rule()
     def compare_everything(self) -> None:
@@ -175,18 +231,19 @@ class Clients(RuleBasedStateMachine):
             *(
                 player.read_history(till, member_id)
                 for player, till in zip(self.players, self.tills, strict=True)
-                for member_id in player.member_ids[:2]
+                for member_id in player.member_ids[:KNOWN]
             )
         )
 
     def teardown(self) -> None:
         self.world.sent += sum(player.sent for player in self.players)
 
-    def _send_all(self, requests: Sequence[Write]) -> list[Answer]:
+    def _send_all(self, requests: Sequence[OperationRequest]) -> list[Answer]:
         self.world.sent += len(requests)
+        self.world.run(calm())
         tills = itertools.cycle(self.tills)
         return self.world.run(
-            _gather([till.write(request) for till, request in zip(tills, requests, strict=False)])
+            _gather([send(till, call) for till, call in zip(tills, requests, strict=False)])
         )
 
     def _together(self, *plays: Coroutine[Any, Any, None]) -> None:
@@ -207,7 +264,8 @@ async def _gather(plays: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 def test_the_model_predicts_every_reply(database: str, pytestconfig: pytest.Config) -> None:
     wanted = pytestconfig.getoption("--model-operations")
     # Batches so small that calls of one message fall into several.
-    with serving(database, workers=2, batch_ops_max=7) as server, asyncio.Runner() as runner:
+    settings = {"workers": 2, "batch_ops_max": 7, "due_interval_seconds": DUE_INTERVAL_SECONDS}
+    with serving(database, **settings) as server, asyncio.Runner() as runner:
         Clients.world = world = World(database, server.address, runner)
         while world.sent < wanted:
             run_state_machine_as_test(Clients, settings=EXAMPLES)

@@ -51,6 +51,7 @@ line_items: Final = st.builds(
     quantity_milli=upto(QUANTITY_MILLI_MAX, 1),
     amount_minor=upto(AMOUNT_MINOR_MAX // 500),
     category=optional_identifiers,
+    brand=optional_identifiers,
 )
 
 

@@ -1,14 +1,15 @@
 """What a decision may be, whatever the state, the command and the program."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from processor.domain.account import Account
-from processor.domain.command import Command, Kind
+from processor.domain.command import Command, Kind, ReturnedLine
 from processor.domain.decide import decide
 from processor.domain.decision import Decision, Refusal
 from processor.domain.effects import NO_EFFECTS
 from processor.domain.limits import BALANCE_POINTS_MAX
+from processor.domain.operation import draft_operation, original_from
 from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program
@@ -89,7 +90,38 @@ def test_the_quick_way_decides_as_all_rules_together_do(case: tuple[Account, Com
     except Refusal as refusal:
         thorough = refusal.decision
     if quick.outcome is not Outcome.BALANCE_OUT_OF_RANGE:
-        assert quick == thorough._replace(effects=NO_EFFECTS)
+        assert quick._replace(effects=NO_EFFECTS) == thorough._replace(effects=NO_EFFECTS)
+
+
+@given(cases, st.data())
+def test_what_comes_back_is_undone_alike_whichever_way_it_went(
+    case: tuple[Account, Command, Program], data: st.DataObject
+) -> None:
+    account, sale, program = case
+    quick = decide(account, sale, program)
+    assume(quick.outcome is Outcome.APPLIED and sale.receipt.lines)
+    number = data.draw(st.integers(1, len(sale.receipt.lines)))
+    quantity_milli = data.draw(st.integers(1, sale.receipt.lines[number - 1].quantity_milli))
+    back = sale._replace(kind=Kind.RETURN, returned=(ReturnedLine(number, quantity_milli),))
+    undone = [
+        decide(account._replace(balance_points=BALANCE_POINTS_MAX // 2), back, program, _after(sale, way))
+        for way in (quick, decide_sale(account, sale, program, Situation()))
+    ]
+    assert undone[0] == undone[1]
+
+
+def _after(sale: Command, decision: Decision) -> Situation:
+    """The situation of a call that undoes a sale that was decided so."""
+    row = draft_operation(
+        sale,
+        Account(1, 0, 0, b""),
+        decision,
+        chain_id=1,
+        payload_fingerprint=b"",
+        program_version=1,
+        recorded_at_us=0,
+    )
+    return Situation(original=original_from(row))
 
 
 @given(cases)
