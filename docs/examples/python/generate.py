@@ -1,15 +1,15 @@
 """Makes loyalty/v1/*_pb2.py from the contract."""
 
 import sys
-import sysconfig
 from importlib.resources import files
 from pathlib import Path
 
+from google.rpc import status_pb2
 from grpc_tools import protoc
 
 PROTOS = Path("../../../protos")
-# google/protobuf comes with grpcio-tools, google/rpc with googleapis-common-protos.
-INCLUDES = (PROTOS, files("grpc_tools") / "_proto", sysconfig.get_path("purelib"))
+# google/protobuf/*.proto come with grpcio-tools, google/rpc/*.proto with googleapis-common-protos.
+INCLUDES = (PROTOS, files("grpc_tools") / "_proto", Path(status_pb2.__file__).parents[2])
 
 
 def main() -> int:
