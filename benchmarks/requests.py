@@ -7,11 +7,19 @@ from itertools import count
 
 from benchmarks.members import Members
 from benchmarks.receipts import draw_receipt
-from loyalty.v1.transaction_service_pb2 import AccrueRequest, OperationRequest, RedeemRequest
+from benchmarks.rich_program import BRANDS, CATEGORIES
+from loyalty.v1.operation_pb2 import LineItem, Receipt
+from loyalty.v1.transaction_service_pb2 import (
+    AccrueRequest,
+    CheckoutRequest,
+    OperationRequest,
+    RedeemRequest,
+)
 
 _STORES = 400
 _TERMINALS = 20
 _REDEEM_POINTS_MAX = 50
+_SKUS = 65_000
 
 
 class Requests:
@@ -30,13 +38,34 @@ class Requests:
         self._fill(request)
         return request
 
+    def checkout(self, lines: int) -> CheckoutRequest:
+        """A receipt of so many lines of every category and brand, of which points pay nothing yet."""
+        request = CheckoutRequest()
+        self._fill(request)
+        request.receipt.CopyFrom(self._basket(request.receipt.receipt_id, lines))
+        return request
+
+    def _basket(self, receipt_id: str, lines: int) -> Receipt:
+        items = [
+            LineItem(
+                sku=f"sku-{self._random.randrange(_SKUS)}",
+                quantity_milli=1_000,
+                amount_minor=self._random.randint(1, 1_000),
+                category=CATEGORIES[number % len(CATEGORIES)],
+                brand=BRANDS[number % len(BRANDS)],
+            )
+            for number in range(lines)
+        ]
+        total_minor = sum(item.amount_minor for item in items)
+        return Receipt(receipt_id=receipt_id, total_minor=total_minor, lines=items)
+
     def redeem(self) -> RedeemRequest:
         """The same with a few points, be they there or not."""
         request = RedeemRequest(redeem_points=self._random.randint(1, _REDEEM_POINTS_MAX))
         self._fill(request)
         return request
 
-    def _fill(self, request: AccrueRequest | RedeemRequest) -> None:
+    def _fill(self, request: AccrueRequest | RedeemRequest | CheckoutRequest) -> None:
         number = next(self._numbers)
         request.idempotency_key = f"{self._run_id}-{number}"
         request.member_id = self._members.draw()

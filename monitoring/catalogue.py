@@ -26,6 +26,7 @@ ABSENT_UNTIL: Final[Mapping[str, str]] = {
     "loyalty_replays_total": "the first repeat",
     "loyalty_points_issued_total": "the first operation of a chain",
     "loyalty_points_redeemed_total": "the first operation of a chain",
+    "loyalty_points_expired_total": "the first operation of a chain",
     "loyalty_key_conflicts_total": "the first reused key",
     "loyalty_outstanding_points": "the first measuring with a member",
     "loyalty_replica_lag_seconds": "a standby streams",

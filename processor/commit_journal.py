@@ -109,14 +109,14 @@ class _Entry:
 
 
 def _format_note(counts: RecordedCounts, witness: Operation) -> bytes:
-    chain, by_kind_and_outcome, issued, redeemed = counts
+    chain, by_kind_and_outcome, *points = counts
     operations = [(*pair, count) for pair, count in by_kind_and_outcome.items()]
     identity = (witness.chain_id, witness.idempotency_key, witness.entry_hash.hex())
-    return json.dumps([*identity, (chain, operations, issued, redeemed)]).encode()
+    return json.dumps([*identity, (chain, operations, *points)]).encode()
 
 
 def _parse_note(text: bytes) -> Note:
-    chain_id, idempotency_key, entry_hash, (chain, operations, issued, redeemed) = json.loads(text)
+    chain_id, idempotency_key, entry_hash, (chain, operations, *points) = json.loads(text)
     by_kind_and_outcome = {(kind, outcome): count for kind, outcome, count in operations}
-    counts = RecordedCounts(chain, by_kind_and_outcome, issued, redeemed)
+    counts = RecordedCounts(chain, by_kind_and_outcome, *points)
     return Note(chain_id, idempotency_key, bytes.fromhex(entry_hash), counts)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor.call import Call
-from processor.domain.command import Command, Kind
+from processor.domain.command import SALE_KINDS, Command, Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome, is_recorded
@@ -85,6 +85,11 @@ POINTS_REDEEMED: Final = Counter(
     "Points that members spent. As the ledger's own sum, also after kills; what the program pays out.",
     ["chain"],
 )
+POINTS_EXPIRED: Final = Counter(
+    "loyalty_points_expired",
+    "Points whose time was over. As the ledger's own sum, also after kills; what the program never pays.",
+    ["chain"],
+)
 KEY_CONFLICTS: Final = Counter(
     "loyalty_key_conflicts",
     "Operations refused for the key of another payload. Finds the terminal (store/terminal) at fault.",
@@ -126,15 +131,18 @@ class RecordedCounts(NamedTuple):
     operations: dict[tuple[int, int], int]
     issued_points: int
     redeemed_points: int
+    expired_points: int = 0
 
 
 def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCounts:
     """Count the rows of a batch."""
+    expired_points = sum([row.redeemed_points for row in operations if row.kind is Kind.EXPIRE])
     return RecordedCounts(
         chain,
-        dict(Tally((operation.kind, operation.outcome) for operation in operations)),
-        sum(operation.earned_points for operation in operations),
-        sum(operation.redeemed_points for operation in operations),
+        dict(Tally([(row.kind, row.outcome) for row in operations])),
+        sum([row.earned_points for row in operations]),
+        sum([row.redeemed_points for row in operations]) - expired_points,
+        expired_points,
     )
 
 
@@ -179,9 +187,9 @@ class LedgerMetrics:
         }
 
     def expect_chain(self, chain_name: str) -> None:
-        """Have every failure of a chain's operations counted from 0; chains beyond the bound share theirs."""
+        """Have every failure of a chain's sales counted from 0; chains beyond the bound share theirs."""
         chain = CHAINS.label(chain_name)
-        for kind, outcome in product(Kind, UNRECORDED):
+        for kind, outcome in product(SALE_KINDS, UNRECORDED):
             _operations_child(chain, kind, outcome)
 
     def count_recorded(self, counts: RecordedCounts, promise: Callable[[Totals], object]) -> None:
@@ -242,6 +250,7 @@ _RECORDED: Final[Mapping[str, Counter]] = {
     "operations": OPERATIONS,
     "points_issued": POINTS_ISSUED,
     "points_redeemed": POINTS_REDEEMED,
+    "points_expired": POINTS_EXPIRED,
 }
 
 
@@ -275,4 +284,5 @@ def _increments(counts: RecordedCounts) -> Totals:
         **operations,
         ("points_issued", chain): counts.issued_points,
         ("points_redeemed", chain): counts.redeemed_points,
+        ("points_expired", chain): counts.expired_points,
     }

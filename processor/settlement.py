@@ -16,6 +16,7 @@ from processor.domain.command import (
     Command,
     Kind,
     is_due_command,
+    lines_text,
 )
 from processor.domain.decide import decide
 from processor.domain.decision import Decision
@@ -146,7 +147,8 @@ class Settlement:
                 self._mature(command.member_id)
                 self._state.look_at(command.member_id)
             return _UNKEYED_REPLY
-        payload = fingerprint(command)
+        lines = lines_text(command.receipt.lines)
+        payload = fingerprint(command, lines)
         repeated = self._repeat(command, payload)
         if repeated:
             return repeated
@@ -154,7 +156,7 @@ class Settlement:
             return self._refuse(Outcome.DEADLINE_PASSED)
         if not self._is_in_window(command):
             return self._refuse_time()
-        return self._settle_new(command, payload)
+        return self._settle_new(command, payload, lines)
 
     def _repeat(self, command: Command, payload: bytes) -> Reply | None:
         """Answer from the ledger, or refuse the reuse of the key for another payload; None if it is free."""
@@ -174,7 +176,7 @@ class Settlement:
         differing = ",".join(differing_fields(bound.fingerprint, payload))
         return self._refuse(Outcome.IDEMPOTENCY_KEY_REUSED, differing_fields=differing)
 
-    def _settle_new(self, command: Command, payload: bytes) -> Reply:
+    def _settle_new(self, command: Command, payload: bytes, lines: str) -> Reply:
         member_id = command.member_id
         if command.card:
             holder = self._state.holder(command.card)
@@ -188,14 +190,15 @@ class Settlement:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
         if account.status == MemberStatus.CLOSED:
             return self._refuse(Outcome.MEMBER_CLOSED)
-        return self._decide(command, payload, self._mature(member_id) if account.state else account)
+        account = self._mature(member_id) if account.state else account
+        return self._decide(command, payload, lines, account)
 
-    def _decide(self, command: Command, payload: bytes, account: Account) -> Reply:
+    def _decide(self, command: Command, payload: bytes, lines: str, account: Account) -> Reply:
         program = self._program_for(command)
         decision = decide(account, command, program, self._situation(command, account))
         if not is_recorded(decision.outcome):
             return self._refuse(decision.outcome, **decision.details)
-        response = self._append(command, payload, account, decision, program)
+        response = self._append(command, payload, lines, account, decision, program)
         if decision.outcome is Outcome.APPLIED and program.limits:
             self._count(command, program, decision)
         return Reply(decision.outcome, response, replayed=False)
@@ -211,7 +214,13 @@ class Settlement:
         return Situation(self._now_us, original, self._state.loaded.tallies, self._program)
 
     def _append(
-        self, command: Command, payload: bytes, account: Account, decision: Decision, program: Program
+        self,
+        command: Command,
+        payload: bytes,
+        lines: str,
+        account: Account,
+        decision: Decision,
+        program: Program,
     ) -> bytes:
         """Add the operation's row; returns its response."""
         draft = draft_operation(
@@ -222,6 +231,7 @@ class Settlement:
             payload_fingerprint=payload,
             program_version=program.version,
             recorded_at_us=self._now_us,
+            receipt_lines=lines,
         )
         state = account.state
         if decision.outcome is Outcome.APPLIED:
@@ -244,7 +254,7 @@ class Settlement:
         account = self._state.existing(member_id)
         while due := next_matured(account, self._program, self._now_us):
             command = self._system_command(account, due)
-            self._append(command, b"", account, _matured_decision(due), self._program)
+            self._append(command, b"", "", account, _matured_decision(due), self._program)
             account = self._state.existing(member_id)
         return account
 

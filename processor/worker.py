@@ -29,7 +29,9 @@ def work(index: int, fd: int, load_life: Callable[[], Life]) -> int:
     settings = load_settings()
     configure_log(settings.log_level, settings.log_format, worker=index)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
-    clock.set_by(os.environ.get(clock.VARIABLE, ""))
+    if clock_file := os.environ.get(clock.VARIABLE, ""):
+        clock.set_by(clock_file)
+        log.warning("the clock is a test's", file=clock_file)
     _name_metrics_after(index)
     link = SupervisorLink(fd, settings.stop_seconds)
     link.report("starting")

@@ -214,7 +214,9 @@ def operation_request(request: Write | OperationRequest) -> OperationRequest:
     """The request as an item of a batch or stream, if it is not one already."""
     if isinstance(request, OperationRequest):
         return request
-    return OperationRequest(**{_FIELDS[type(request)]: request})
+    operation = OperationRequest()
+    getattr(operation, _FIELDS[type(request)]).CopyFrom(request)
+    return operation
 
 
 def write_of(operation: OperationRequest) -> Write:

@@ -14,14 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.collector import collector
 from benchmarks.compare.client import BenchmarkError, Client, Load
 from benchmarks.compare.empty import empty_server
-from benchmarks.compare.figures import EMPTY, FLOOR, TRACED, UNTRACED, figures
+from benchmarks.compare.figures import BASKET, EMPTY, FLOOR, RICH, TRACED, UNTRACED, figures
 from benchmarks.compare.floor import FloorLoad
-from benchmarks.compare.loads import UNARY, CallLoad, StreamLoad, Till, batch_of, stream_of
+from benchmarks.compare.loads import CHECKOUT, UNARY, CallLoad, StreamLoad, Till, batch_of, stream_of
 from benchmarks.compare.measure import Processes, Subject
 from benchmarks.compare.report import Report, print_report, write_json
 from benchmarks.compare.rounds import Round, run_rounds, runs
 from benchmarks.compare.tracing import SAMPLE_RATIO, tracing_costs
 from benchmarks.machine import describe_machine, describe_postgres
+from benchmarks.rich_program import RICH_PROGRAM
 from benchmarks.service import Service, add_chain, own_service, traced_service, verify
 from processor.cli.errors import CommandError
 from processor.domain.failures import StorageFailure
@@ -82,11 +83,11 @@ def run_comparison(settings: Settings) -> Report:
     """Set up everything, measure, verify the ledger. Raises BenchmarkError."""
     machine = describe_machine()
     with own_service("bench", workers=settings.workers) as service, collector() as collector_url:
-        with _errors.status(f"Enrolling {settings.members:,} members of two chains"):
-            floor_chain_id = asyncio.run(_prepare(service, settings.members))
+        with _errors.status(f"Enrolling {settings.members:,} members of three chains"):
+            others = asyncio.run(_prepare(service, settings.members))
         with (
             traced_service(service, collector_url, SAMPLE_RATIO, settings.workers) as traced,
-            _subjects(service, traced, floor_chain_id, settings) as subjects,
+            _subjects(service, traced, others, settings) as subjects,
         ):
             _settle_in(service, subjects[0])
             measured = _run_visibly(subjects, settings)
@@ -97,15 +98,23 @@ def run_comparison(settings: Settings) -> Report:
     return Report(machine, postgres, settings._asdict(), figures(measured), costs, is_clean)
 
 
-async def _prepare(service: Service, members: int) -> int:
-    """Enrol the members of the service's chain and of one for the floor alone, whose chain_id is returned."""
+class Others(NamedTuple):
+    """The chains beside that of the service: one for the floor alone, and one with a rich program."""
+
+    floor_chain_id: int
+    rich_api_key: str
+
+
+async def _prepare(service: Service, members: int) -> Others:
+    """Enrol the members of the service's chain and of the others."""
     floor_chain_id, _ = await add_chain(service.dsn, "floor")
+    rich_chain_id, rich_api_key = await add_chain(service.dsn, "rich", RICH_PROGRAM)
     async with owner_connection(service.dsn) as connection:
-        for chain_id in (service.chain_id, floor_chain_id):
+        for chain_id in (service.chain_id, floor_chain_id, rich_chain_id):
             await add_members(connection, chain_id, map(Member, range(1, members + 1)))
         await connection.execute("VACUUM ANALYZE account")
         await connection.execute("CHECKPOINT")
-    return floor_chain_id
+    return Others(floor_chain_id, rich_api_key)
 
 
 def _settle_in(service: Service, floor: Subject) -> None:
@@ -122,16 +131,19 @@ async def _analyze(dsn: str) -> None:
 
 @contextmanager
 def _subjects(
-    service: Service, traced: Service, floor_chain_id: int, settings: Settings
+    service: Service, traced: Service, others: Others, settings: Settings
 ) -> Iterator[Sequence[Subject]]:
     """All that are compared, each with a client process of its own."""
     postgres = service.postgres_pid
     till = Till(service.target, service.api_key, _CONNECTIONS, settings.members, settings.zipf)
-    floor = FloorLoad(service.dsn, floor_chain_id, settings.members, settings.zipf, _BATCH_OPS)
+    floor = FloorLoad(service.dsn, others.floor_chain_id, settings.members, settings.zipf, _BATCH_OPS)
     unary = CallLoad(till, UNARY, _UNARY_IN_FLIGHT)
+    rich = replace(till, api_key=others.rich_api_key)
     own: list[tuple[str, Service, Load]] = [
         (UNTRACED, service, unary),
         (TRACED, traced, replace(unary, till=replace(till, target=traced.target))),
+        (RICH, service, replace(unary, till=rich)),
+        (BASKET, service, CallLoad(rich, CHECKOUT, _UNARY_IN_FLIGHT)),
         (f"batch of {_BATCH_OPS}", service, CallLoad(till, batch_of(_BATCH_OPS), _BATCHES_IN_FLIGHT)),
         (f"stream, {_MESSAGE_OPS} a message", service, StreamLoad(till, stream_of(_MESSAGE_OPS))),
     ]

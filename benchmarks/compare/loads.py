@@ -20,6 +20,7 @@ from loyalty.v1.transaction_service_pb2 import (
 
 _SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name
 _TIMEOUT_SECONDS: Final = 60
+BASKET_LINES: Final = 30
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ def _encode_accrual(requests: Requests, _: int) -> bytes:
     return requests.accrue().SerializeToString()
 
 
+def _encode_checkout(requests: Requests, _: int) -> bytes:
+    return requests.checkout(BASKET_LINES).SerializeToString()
+
+
 def _encode_many(requests: Requests, operations: int) -> bytes:
     """ProcessBatchRequest; the bytes of a ProcessStreamRequest are the same."""
     accruals = [OperationRequest(accrue=requests.accrue()) for _ in range(operations)]
@@ -91,6 +96,7 @@ def _faults_of_many(reply: bytes) -> Iterator[str]:
 
 
 UNARY: Final = Shape("Accrue", 1, _encode_accrual, _no_faults)
+CHECKOUT: Final = Shape("Checkout", 1, _encode_checkout, _no_faults)
 
 
 def batch_of(operations: int) -> Shape:

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compare.figures import TRACED, UNTRACED, Figure, Figures
+from benchmarks.compare.figures import BASKET, RICH, TRACED, UNTRACED, Figure, Figures
 from benchmarks.compare.tracing import SAMPLE_RATIO, TracingCosts
 
 # Lines that a program reads must not be broken at the width of a terminal that is not there.
@@ -44,6 +44,8 @@ def print_report(report: Report) -> None:
     if not console.is_terminal:
         console.width = _PIPED_COLUMNS
     console.print(_table(report.figures))
+    for line in _rules_lines(report.figures):
+        console.print(line)
     for line in _tracing_lines(report.figures, report.tracing_us):
         console.print(line)
     console.print(
@@ -53,9 +55,16 @@ def print_report(report: Report) -> None:
     console.print(f"verify: {'clean' if report.verified else 'NOT CLEAN'}")
 
 
+def _rules_lines(figures: Mapping[str, Figures]) -> Iterator[str]:
+    """What the rules of a rich program cost the server, beside a plain accrual."""
+    for subject in (RICH, BASKET):
+        ratio = _with_spread(figures[subject]["server_to_unary"], ".2f")
+        yield f"server CPU of {subject}, to that of unary: {ratio}"
+
+
 def _tracing_lines(figures: Mapping[str, Figures], costs: TracingCosts) -> Iterator[str]:
     """What tracing costs: the two servers as they are accounted for, and its own calls alone."""
-    ratio = _with_spread(figures[TRACED]["server_to_untraced"], ".2f")
+    ratio = _with_spread(figures[TRACED]["server_to_unary"], ".2f")
     yield f"server CPU with tracing of {SAMPLE_RATIO:.0%} of the unary calls, to that without: {ratio}"
     server_us, batch_ops = (figures[UNTRACED][name].median for name in ("server_us", "batch_ops"))
     for state, cost_us in (

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from monitoring.dashboards.panels import CHAIN, THIRD, Query, Row, figure, frame, graph, rate, select
+from monitoring.dashboards.panels import CHAIN, QUARTER, Query, Row, figure, frame, graph, rate, select
 from monitoring.rules import limit
 
 _DAY: Final = "24h"
@@ -56,14 +56,14 @@ _APPLIED: Final = 'outcome="APPLIED"'
 def _proof() -> Row:
     last_run = f"max({select('loyalty_verify_last_run_timestamp_seconds')})"
     return Row(
-        "Proof: `loyalty-processor verify`",
+        "Proof: `loyalty-processor verify`, and what time is to do",
         [
             figure(
                 "Since the last one",
                 "s",
                 f"time() - {last_run}",
                 "Decades: there was none yet.",
-                span=THIRD,
+                span=QUARTER,
                 bad_above=limit("LoyaltyVerifyNotRun"),
             ),
             figure(
@@ -71,7 +71,7 @@ def _proof() -> Row:
                 "short",
                 f"max({select('loyalty_verify_differences')})",
                 "Between the balances and what the ledger's rows add up to.",
-                span=THIRD,
+                span=QUARTER,
                 bad_above=1,
             ),
             figure(
@@ -79,7 +79,15 @@ def _proof() -> Row:
                 "short",
                 f"max({select('loyalty_verify_operations')})",
                 "Read, hashed and added up.",
-                span=THIRD,
+                span=QUARTER,
+            ),
+            figure(
+                "Expiry behind time",
+                "s",
+                f"max({select('loyalty_due_lag_seconds')})",
+                "How long the oldest activation, expiry or hold's end has waited.",
+                span=QUARTER,
+                bad_above=limit("LoyaltyExpiryJobLate"),
             ),
         ],
     )
@@ -95,11 +103,12 @@ def _points() -> Row:
         "Points",
         [
             graph(
-                "Issued and redeemed",
+                "Issued, redeemed and expired",
                 "short",
                 [
                     Query(rate("loyalty_points_issued_total", CHAIN), "issued"),
                     Query(rate("loyalty_points_redeemed_total", CHAIN), "redeemed"),
+                    Query(rate("loyalty_points_expired_total", CHAIN), "expired"),
                 ],
                 "Points a second.",
             ),

@@ -1,27 +1,21 @@
 """`program`: a chain's rules, in versions."""
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from processor.cli.errors import CommandError, InputFileError
+from processor.cli.errors import CommandError
 from processor.cli.options import AsJson, ChainName, Dsn, as_owner
 from processor.cli.output import print_json, print_line
-from processor.program_file import (
-    ProgramFile,
-    ProgramFileError,
-    format_program,
-    format_time,
-    parse_program,
-    program_schema,
-)
+from processor.cli.program_input import ProgramPath, read_program
+from processor.cli.simulation import simulate
+from processor.program_file import format_program, format_time, program_schema
 from storage.directory import ProgramRow, add_program, find_chain, programs
 from storage.owner import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Programs: what receipts earn and what points pay.")
+app.command()(simulate)
 
 
 @app.command()
@@ -55,20 +49,13 @@ def show(
 @app.command("set")
 def add(
     chain: ChainName,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A YAML or JSON file, or - for standard input; see docs/program.yaml.",
-            show_default=False,
-        ),
-    ],
+    file: ProgramPath,
     dsn: Dsn = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Add the next version of a chain's program; what is recorded stays as it was decided."""
-    parsed = _read(file)
+    parsed = read_program(file)
 
     async def work(connection: Connection) -> tuple[ProgramRow, list[ProgramRow]]:
         chain_id = await find_chain(connection, chain)
@@ -96,19 +83,6 @@ def _until(program: ProgramRow, versions: Sequence[ProgramRow]) -> str:
         return ""
     following = min(later, key=lambda each: (each.effective_from_us, -each.version))
     return f" until version {following.version} is, from {format_time(following.effective_from_us)}"
-
-
-def _read(file: Path) -> ProgramFile:
-    name = "<stdin>" if str(file) == "-" else str(file)
-    try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return parse_program(content.decode())
-    except OSError as error:
-        raise InputFileError([f"{name}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise InputFileError([f"{name}: is not UTF-8 text: {error}"]) from error
-    except ProgramFileError as error:
-        raise InputFileError(error.lines(name)) from error
 
 
 def _as_dict(program: ProgramRow) -> dict[str, object]:

@@ -102,13 +102,14 @@ def lines_text(lines: tuple[LineItem, ...]) -> str:
 
     Identifiers are printable, so the separators cannot occur in them. The brand is left out if empty.
     """
-    return "\n".join(map(_line_text, lines))
-
-
-def _line_text(line: LineItem) -> str:
-    sku, quantity_milli, amount_minor, category, brand = line
-    text = f"{sku}\t{quantity_milli}\t{amount_minor}\t{category}"
-    return f"{text}\t{brand}" if brand else text
+    return "\n".join(
+        [
+            f"{sku}\t{quantity_milli}\t{amount_minor}\t{category}\t{brand}"
+            if brand
+            else f"{sku}\t{quantity_milli}\t{amount_minor}\t{category}"
+            for sku, quantity_milli, amount_minor, category, brand in lines
+        ]
+    )
 
 
 def lines_from_text(text: str) -> tuple[LineItem, ...]:

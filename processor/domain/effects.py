@@ -144,10 +144,12 @@ def _add_qualified(qualification: Qualification, change: Qualified) -> Qualifica
     if change.month >= change.keep_from_month:
         _, points, minor = months.get(change.month, Month(change.month, 0, 0))
         months[change.month] = Month(change.month, points + change.points, minor + change.minor)
-    return qualification._replace(
-        life_points=qualification.life_points + change.points,
-        life_minor=qualification.life_minor + change.minor,
-        months=tuple([month for _, month in sorted(months.items()) if month.points or month.minor]),
+    return Qualification(
+        qualification.base_level,
+        qualification.base_period,
+        qualification.life_points + change.points,
+        qualification.life_minor + change.minor,
+        tuple([month for _, month in sorted(months.items()) if month.points or month.minor]),
     )
 
 
@@ -200,30 +202,27 @@ def encode_effects(effects: Effects) -> bytes:
     """Little-endian 64-bit integers: number and length of each part that is not empty, and its content."""
     if effects == NO_EFFECTS:
         return b""
-    parts: list[tuple[int, list[int]]] = [
-        (_Section.LOTS, _flat(effects.lots)),
-        *[(_Section.OPENED_HOLD, [*hold[:2], *_flat(hold.slices)]) for hold in effects.opened_holds],
-        (_Section.CLOSED_HOLDS, [*effects.closed_holds]),
-        (_Section.UNDATED_EXPIRY, _optional(effects.undated_expires_at_us)),
-        (_Section.QUALIFIED, _flat(effects.qualified)),
-        (_Section.TIER_BASE, [*(effects.tier_base or ())]),
-        (_Section.COUNTED, _flat(effects.counted)),
-        (_Section.SHARES, _flat(effects.shares)),
-        (_Section.RETURNED, _flat(effects.returned)),
-        (_Section.SHORTFALL, [effects.shortfall_points] if effects.shortfall_points else []),
-    ]
-    numbers = [
-        number for section, content in parts if content for number in (section, len(content), *content)
-    ]
+    numbers: list[int] = []
+    for section, rows in (
+        (_Section.LOTS, effects.lots),
+        (_Section.QUALIFIED, effects.qualified),
+        (_Section.COUNTED, effects.counted),
+        (_Section.SHARES, effects.shares),
+        (_Section.RETURNED, effects.returned),
+    ):
+        if rows:
+            numbers += (section, len(rows) * len(rows[0]), *chain.from_iterable(rows))
+    for hold in effects.opened_holds:
+        numbers += (_Section.OPENED_HOLD, 2 + 2 * len(hold.slices), *hold[:2], *chain(*hold.slices))
+    if effects.closed_holds:
+        numbers += (_Section.CLOSED_HOLDS, len(effects.closed_holds), *effects.closed_holds)
+    if effects.undated_expires_at_us is not None:
+        numbers += (_Section.UNDATED_EXPIRY, 1, effects.undated_expires_at_us)
+    if effects.tier_base:
+        numbers += (_Section.TIER_BASE, 2, *effects.tier_base)
+    if effects.shortfall_points:
+        numbers += (_Section.SHORTFALL, 1, effects.shortfall_points)
     return struct.pack(f"<{len(numbers)}q", *numbers)
-
-
-def _flat(rows: Sequence[Sequence[int]]) -> list[int]:
-    return [*chain.from_iterable(rows)]
-
-
-def _optional(number: int | None) -> list[int]:
-    return [] if number is None else [number]
 
 
 def decode_effects(data: bytes) -> Effects:

@@ -38,14 +38,16 @@ _CHECKS: Final = struct.Struct(f"<{len(FIELDS)}I")
 _EMPTY_CHECK: Final = crc32(b"")
 
 
-def fingerprint(command: Command) -> bytes:
+def fingerprint(command: Command, receipt_lines: str | None = None) -> bytes:
     """Return a 16-byte BLAKE2b digest of the payload, then a CRC-32 of each of its fields.
 
     That is 52 bytes, and 4 more for each of `MORE_FIELDS` up to the last one that is set. Equality is
     decided by the digest; the checks only name the fields that differ. The idempotency key is not part of
-    the payload.
+    the payload. `receipt_lines` is their `lines_text`, if it is at hand.
     """
     receipt = command.receipt
+    if receipt_lines is None:
+        receipt_lines = lines_text(receipt.lines)
     values: tuple[bytes, ...] = (
         b"%d" % command.kind,
         (command.card or str(command.member_id)).encode() + (b"c" if command.card else b"m"),
@@ -54,7 +56,7 @@ def fingerprint(command: Command) -> bytes:
         command.terminal_id.encode(),
         receipt.receipt_id.encode(),
         b"%d" % receipt.total_minor,
-        lines_text(receipt.lines).encode() if receipt.lines else b"",
+        receipt_lines.encode(),
         b"%d" % command.redeem_points,
     )
     more = command[-len(MORE_FIELDS) :]

@@ -42,11 +42,11 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
         return [total]
     whole = sum(weights)
     parts = [total * weight // whole for weight in weights]
-    by_remainder = sorted(
-        range(len(weights)), key=lambda i: (total * weights[i] % whole, weights[i]), reverse=True
-    )
-    for index in by_remainder[: total - sum(parts)]:
-        parts[index] += 1
+    rest = total - sum(parts)
+    if rest:
+        remainders = [(total * weight % whole, weight, at) for at, weight in enumerate(weights)]
+        for *_, at in sorted(remainders, reverse=True)[:rest]:
+            parts[at] += 1
     return parts
 
 

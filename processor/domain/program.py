@@ -27,10 +27,6 @@ class Goods(NamedTuple):
     brands: frozenset[str] = frozenset()
     skus: frozenset[str] = frozenset()
 
-    def has(self, sku: str, category: str, brand: str) -> bool:
-        """Whether a line is of these goods."""
-        return category in self.categories or brand in self.brands or sku in self.skus
-
 
 class Rate(NamedTuple):
     """`points_per_step` points for every `step_minor`; only whole steps count unless it is `proportional`."""
@@ -60,10 +56,6 @@ class Multipliers(NamedTuple):
     by_sku: dict[str, int]
     by_brand: dict[str, int]
     by_category: dict[str, int]
-
-    def of(self, sku: str, category: str, brand: str) -> int:
-        """Per cent."""
-        return self.by_sku.get(sku) or self.by_brand.get(brand) or self.by_category.get(category, 100)
 
 
 class EarningRules(NamedTuple):

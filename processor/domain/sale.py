@@ -81,8 +81,15 @@ class Sale:
         left = self.open_minor()
         if excluded is None:
             return left
+        among = self.are_among(excluded)
+        return [0 if left_out else minor for left_out, minor in zip(among, left, strict=True)]
+
+    def are_among(self, goods: Goods) -> list[bool]:
+        """For each line, whether it is of these goods."""
+        categories, brands, skus = goods
         return [
-            0 if is_among(excluded, line) else minor for line, minor in zip(self.lines, left, strict=True)
+            category in categories or brand in brands or sku in skus
+            for sku, _, _, category, brand in self.lines
         ]
 
     def take_off(self, rule: str, minor_by_line: list[int], points: int = 0) -> None:
@@ -118,9 +125,4 @@ class Sale:
         columns = zip(
             self.earned_by_line, self.spent_points, self.redeemed_minor, self.discounts_minor, strict=True
         )
-        return tuple([LineShare(*share) for share in columns])
-
-
-def is_among(goods: Goods, line: LineItem) -> bool:
-    """Whether a line is of these goods."""
-    return goods.has(line.sku, line.category, line.brand)
+        return tuple(map(LineShare._make, columns))

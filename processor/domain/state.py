@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -91,16 +90,16 @@ class MemberState(NamedTuple):
     @property
     def pending_points(self) -> int:
         """Points that can't be spent yet."""
-        return sum(lot.points for lot in self.pending)
+        return sum([lot.points for lot in self.pending]) if self.pending else 0
 
     @property
     def held_points(self) -> int:
         """Points that are set apart."""
-        return sum(hold.points for hold in self.holds)
+        return sum([hold.points for hold in self.holds]) if self.holds else 0
 
     def undated_points(self, balance_points: int) -> int:
         """Points of the balance that are in no lot; a debt if below zero."""
-        dated = sum(lot.points for lot in self.lots)
+        dated = sum([lot.points for lot in self.lots])
         return balance_points - dated - self.pending_points - self.held_points
 
     def available_points(self, balance_points: int) -> int:
@@ -109,8 +108,9 @@ class MemberState(NamedTuple):
 
 
 EMPTY_STATE: Final = MemberState()
-# A state is asked for several times while an operation is decided.
-_CACHED: Final = 1_024
+# A state is asked for several times while an operation is decided, and again by the member's next.
+_KNOWN_MAX: Final = 4_096
+_known: Final[dict[bytes, MemberState]] = {}
 _QUALIFICATION_FIELDS: Final = 4
 _TALLY_FIELDS: Final = len(Tally._fields)
 
@@ -134,7 +134,15 @@ def encode_state(state: MemberState) -> bytes:
         len(state.tallies),
         *chain.from_iterable(state.tallies),
     ]
-    return struct.pack(f"<{len(numbers)}q", *numbers)
+    data = struct.pack(f"<{len(numbers)}q", *numbers)
+    _remember(data, state)
+    return data
+
+
+def _remember(data: bytes, state: MemberState) -> None:
+    if len(_known) >= _KNOWN_MAX:
+        _known.clear()
+    _known[data] = state
 
 
 def _hold_numbers(hold: Hold) -> Iterator[int]:
@@ -142,11 +150,18 @@ def _hold_numbers(hold: Hold) -> Iterator[int]:
     yield from chain.from_iterable(hold.slices)
 
 
-@lru_cache(_CACHED)
 def decode_state(data: bytes) -> MemberState:
     """Inverse of `encode_state`. Raises struct.error or StopIteration if it is no such thing."""
     if not data:
         return EMPTY_STATE
+    state = _known.get(data)
+    if state is None:
+        state = _decode(data)
+        _remember(data, state)
+    return state
+
+
+def _decode(data: bytes) -> MemberState:
     numbers = iter(struct.unpack(f"<{len(data) // 8}q", data))
     take = numbers.__next__
     return MemberState(

@@ -51,6 +51,13 @@ def _printable(text: str) -> str:
     return text
 
 
+def _without_comma(text: str) -> str:
+    """Segments are kept between commas."""
+    if "," in text:
+        raise ValueError
+    return _printable(text)
+
+
 def _unix_us(value: object) -> int:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError
@@ -89,9 +96,14 @@ Text: TypeAlias = Annotated[
 ]
 Segment: TypeAlias = Annotated[
     str,
-    Field(
-        pattern=rf"^[A-Za-z0-9._-]{{1,{IDENTIFIER_CHARS_MAX}}}$",
-        description=f"a name of 1 to {IDENTIFIER_CHARS_MAX} letters, digits, dots, hyphens and underscores",
+    Field(min_length=1, max_length=IDENTIFIER_CHARS_MAX),
+    BeforeValidator(_as_text),
+    AfterValidator(_without_comma),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "description": f"a name of 1 to {IDENTIFIER_CHARS_MAX} printable characters without a comma",
+        }
     ),
 ]
 Switch: TypeAlias = Annotated[bool | None, Field(description="true or false")]

@@ -1,4 +1,4 @@
--- Who has which cards. Nothing added cards while it served, up to this version, so nothing waits for the lock.
+-- Who has which cards. Up to this version nothing added cards while it served, so nothing waits for the lock.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX card_member ON card (chain_id, member_id);
 

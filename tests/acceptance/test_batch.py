@@ -30,7 +30,7 @@ async def test_four_bad_operations_of_1000_fail_alone(till: Till, chain: Chain) 
         999: "IDEMPOTENCY_KEY_REUSED",
     }
     assert set(errors[7].violations) == {"store_id"}
-    assert errors[650].metadata == {"balance_points": "0", "redeem_points": "1"}
+    assert errors[650].metadata == {"available_points": "0", "balance_points": "0", "redeem_points": "1"}
     assert errors[999].metadata == {"differing_fields": "receipt.total_minor"}
     for request, answer in zip(batch, answers, strict=True):
         if not answer.reason:

@@ -1,4 +1,4 @@
-"""Members at the till: enrolled, known by cards and phones, blocked, replaced; each call as often as wanted."""
+"""Members at the till: enrolled, known by cards and phones, blocked, replaced; each any number of times."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -237,7 +237,6 @@ def _value(value: Any, *, is_set: bool) -> object:
     return [_value(item, is_set=True) for item in value]
 
 
-@pytest.mark.xdist_group("vectors")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_the_service_gives_what_the_vector_says(
     case: Case, vector_server: Server, chains: dict[str, Chain], clock: Clock

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +14,15 @@ import pytest
 
 from processor.cli import main
 from processor.domain.api_key import parse_api_key
+from processor.domain.command import Command
 from processor.domain.decision import Decision
 from processor.domain.operation import Operation, seal
 from processor.domain.outcomes import Outcome
 from processor.domain.standing import Standing
 from processor.rpc.encoder import ProtobufEncoder
 from storage.pool import connect
-from tests.history import accrual, decided, write
+from tests.chains import query
+from tests.history import DAY_US, accrual, decided, redemption, write
 from tests.postgres import Server, run
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
@@ -132,6 +135,12 @@ def test_the_example_of_a_program_is_taken(demo: Cli) -> None:
     assert "Version 2 of the program of demo is in force from" in demo("program", "set", "demo", EXAMPLE).out
 
 
+def test_the_schema_of_a_program_is_json(cli: Cli) -> None:
+    schema = cli("program", "schema").json
+    assert "earning" in schema["properties"]
+    assert schema["required"] == ["earning"]
+
+
 def test_a_program_for_later_is_told_of_when_another_is_set(demo: Cli, tmp_path: Path) -> None:
     file = tmp_path / "program.yaml"
     file.write_text(f"{EXAMPLE.read_text()}\neffective_from: 2127-01-01T00:00:00Z\n")
@@ -139,6 +148,53 @@ def test_a_program_for_later_is_told_of_when_another_is_set(demo: Cli, tmp_path:
     assert demo("program", "set", "demo", EXAMPLE).out.endswith(
         " until version 2 is, from 2127-01-01T00:00:00Z.\n"
     )
+
+
+def test_simulate_shows_another_program_beside_the_present_one(
+    demo: Cli, database: str, tmp_path: Path
+) -> None:
+    now_us = time.time_ns() // 1_000
+    commands = [
+        accrual("a", 1, occurred_at_us=now_us - DAY_US, total_minor=30_000),
+        redemption("b", 1, 2, occurred_at_us=now_us - DAY_US),
+        accrual("c", 2, occurred_at_us=now_us - DAY_US, total_minor=10_000),
+        accrual("old", 2, occurred_at_us=now_us - 20 * DAY_US),
+    ]
+    run(_write(database, commands))
+    rows = run(_rows(database))
+    file = tmp_path / "program.yaml"
+    file.write_text(EXAMPLE.read_text().replace("points_per_step: 1 ", "points_per_step: 2 "))
+    found = demo("program", "simulate", "demo", file, "--days", 10, "--json").json
+    assert found["all"]["members"] == 2
+    assert found["all"]["present"]["receipts"] == 3
+    assert found["all"]["present"]["earned_points"] == 4
+    assert found["all"]["proposed"]["earned_points"] == 8
+    assert found["all"]["proposed"]["redeemed_points"] == 2
+    assert found["winners"][0] == {
+        "difference_minor": 300, "member_id": 1, "present_minor": 300, "proposed_minor": 600
+    }  # fmt: skip
+    shown = demo("program", "simulate", "demo", file, "--days", 10).out
+    assert re.search(r"^2 members with operations in the last 10 days\.$", shown, re.MULTILINE)
+    assert re.search(r"^earned_points +4 +8 +\+4 *$", shown, re.MULTILINE)
+    assert re.search(r"^members who gain most +present +new +difference *$", shown, re.MULTILINE)
+    assert run(_rows(database)) == rows
+    assert demo("program", "show", "demo", "--json").json["version"] == 1
+
+
+async def _write(dsn: str, commands: list[Command]) -> None:
+    connection = await connect(dsn)
+    try:
+        await write(connection, decided(1, commands))
+    finally:
+        await connection.close()
+
+
+async def _rows(dsn: str) -> list[object]:
+    """All that a simulation could have written."""
+    return [
+        await query(dsn, f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - a name of ours
+        for table in ("operation", "account", "program")
+    ]
 
 
 def test_a_wrong_program_is_told_line_by_line_and_changes_nothing(demo: Cli, tmp_path: Path) -> None:

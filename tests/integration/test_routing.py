@@ -9,6 +9,7 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from processor.domain.command import Kind
 from storage.citus import DISTRIBUTED, distribute
 from storage.migrate import MigrationError
 from storage.pool import open_pool
@@ -23,12 +24,15 @@ ARGUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "lock_accounts": ([1, 2],),
     "find_cards": (["card-1", "card-2"],),
     "probe_keys": (["key-1", "key-2"], NOW_US),
-    "update_accounts": ([1, 2], [0, 0], [1, 1], [b"", b""], [0, 0]),
+    "find_originals": (["key-1", "key-2"],),
+    "find_followers": (["key-1", "key-2"], [Kind.RETURN]),
+    "update_accounts": ([1, 2], [0, 0], [1, 1], [b"", b""], [b"", b""], [0, 0]),
 }
 
 
 def test_no_statement_is_forgotten() -> None:
-    over_tables = {name for name, text in SQL.items() if re.search(rf"\b({'|'.join(DISTRIBUTED)})\b", text)}
+    tables = rf"\b(FROM|JOIN|UPDATE|INTO) ({'|'.join(DISTRIBUTED)})\b"
+    over_tables = {name for name, text in SQL.items() if re.search(tables, text)}
     assert over_tables == ARGUMENTS.keys()
 
 

@@ -1,14 +1,17 @@
 """Program files: what they mean, and what is said of those that mean nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
 from processor.domain.program import Program, Rounding, RoundingScope
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
 from processor.program_file import ProgramFileError, format_program, parse_program, program_schema
+from tests.documents import merge_patch
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLE = DOCS / "program.yaml"
@@ -54,6 +57,24 @@ def test_the_rich_example_has_every_section_and_is_read_again() -> None:
     assert set(document) == set(ProgramDocument.__annotations__)
     assert parse_program(format_program(document, 1_800_000_000_000_000)).document == document
     jsonschema.validate(document, program_schema())
+
+
+def examples() -> list[str]:
+    """What docs/programs.md shows."""
+    return re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "programs.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("example", examples())
+def test_what_the_page_of_rules_shows_is_taken(example: str) -> None:
+    document = merge_patch({**DEFAULT_PROGRAM}, yaml.safe_load(example))
+    parse_program(json.dumps(document))
+
+
+def test_the_page_of_rules_shows_every_key() -> None:
+    shown = set(re.findall(r"\w+(?=:)", "".join(examples())))
+    sections = [program_schema(), *program_schema()["$defs"].values()]
+    known = {key for section in sections for key in section["properties"]}
+    assert known - shown == {"effective_from"}
 
 
 def test_a_plain_document_becomes_the_rules() -> None:
@@ -161,7 +182,7 @@ rewards:
 
 
 def test_problems_within_lists_are_told_with_their_path() -> None:
-    name = "a name of 1 to 64 letters, digits, dots, hyphens and underscores"
+    name = "a name of 1 to 64 printable characters without a comma"
     assert problems(GOOD + WRONG_REWARDS) == [
         "12:21: rewards[0].points: must be a whole number from 1 to 1,000,000,000,000, not 0",
         "12:52: rewards[0].segment: is unknown: did you mean segments?",

@@ -2,7 +2,7 @@
 
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
-from processor.domain.sale import PERCENT, Sale, is_among
+from processor.domain.sale import PERCENT, Sale
 
 
 @rule(Stage.WEIGHT, lambda program: program.earning.multipliers is not None)
@@ -10,7 +10,11 @@ def multiply(sale: Sale) -> None:
     """By SKU, else by brand, else by category."""
     multipliers = sale.program.earning.multipliers
     assert multipliers
-    sale.weights_percent = [multipliers.of(line.sku, line.category, line.brand) for line in sale.lines]
+    by_sku, by_brand, by_category = multipliers
+    sale.weights_percent = [
+        by_sku.get(sku) or by_brand.get(brand) or by_category.get(category, PERCENT)
+        for sku, _, _, category, brand in sale.lines
+    ]
     if any(weight != PERCENT for weight in sale.weights_percent):
         sale.apply("earning.multipliers")
 
@@ -26,7 +30,7 @@ def exclude(sale: Sale) -> None:
     assert excluded
     before = sale.weights_percent
     sale.weights_percent = [
-        0 if is_among(excluded, line) else weight for line, weight in zip(sale.lines, before, strict=True)
+        0 if left_out else weight for left_out, weight in zip(sale.are_among(excluded), before, strict=True)
     ]
     if sale.weights_percent != before:
         sale.apply("earning.excluded")

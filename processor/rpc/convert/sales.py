@@ -8,6 +8,7 @@ from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, Q
 from processor.domain.command import Command, Kind, LineItem, Receipt
 from processor.domain.limits import (
     AMOUNT_MINOR_MAX,
+    IDENTIFIER_CHARS_MAX,
     QUANTITY_MILLI_MAX,
     QUOTE_TOKEN_CHARS_MAX,
     RECEIPT_LINES_MAX,
@@ -126,18 +127,39 @@ def _read_lines(found: list[Violation], receipt: operation_pb2.Receipt) -> tuple
 
 
 def _read_line(found: list[Violation], index: int, item: operation_pb2.LineItem) -> LineItem:
-    problems: list[Violation] = []
-    quantity_milli = item.quantity_milli or _QUANTITY_MILLI_DEFAULT
     line = LineItem(
-        identifier(problems, "sku", item.sku),
-        within(problems, "quantity_milli", quantity_milli, 1, QUANTITY_MILLI_MAX),
-        within(problems, "amount_minor", item.amount_minor, 0, AMOUNT_MINOR_MAX),
-        optional_identifier(problems, "category", item.category),
-        optional_identifier(problems, "brand", item.brand),
+        item.sku,
+        item.quantity_milli or _QUANTITY_MILLI_DEFAULT,
+        item.amount_minor,
+        item.category,
+        item.brand,
     )
-    if problems:
-        found += move_inside(f"lines[{index}]", problems)
+    if not _is_valid(line):
+        found += move_inside(f"lines[{index}]", _faults_of(line))
     return line
+
+
+def _is_valid(line: LineItem) -> bool:
+    """As `_faults_of` finds none: receipts have many lines, and nearly all of them are valid."""
+    sku, quantity_milli, amount_minor, category, brand = line
+    return (
+        0 < len(sku) <= IDENTIFIER_CHARS_MAX
+        and len(category) <= IDENTIFIER_CHARS_MAX
+        and len(brand) <= IDENTIFIER_CHARS_MAX
+        and (sku + category + brand).isprintable()
+        and 1 <= quantity_milli <= QUANTITY_MILLI_MAX
+        and 0 <= amount_minor <= AMOUNT_MINOR_MAX
+    )
+
+
+def _faults_of(line: LineItem) -> list[Violation]:
+    found: list[Violation] = []
+    identifier(found, "sku", line.sku)
+    within(found, "quantity_milli", line.quantity_milli, 1, QUANTITY_MILLI_MAX)
+    within(found, "amount_minor", line.amount_minor, 0, AMOUNT_MINOR_MAX)
+    optional_identifier(found, "category", line.category)
+    optional_identifier(found, "brand", line.brand)
+    return found
 
 
 def _read_rewards(found: list[Violation], reward_ids: Sequence[str]) -> tuple[str, ...]:
