@@ -33,7 +33,7 @@ try
 }
 catch (RpcException error)
 {
-    Console.Error.WriteLine($"refused: {Reason(error)}");
+    Console.Error.WriteLine($"failed: {Reason(error)}");
     return 1;
 }
 

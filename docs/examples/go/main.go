@@ -32,7 +32,7 @@ func main() {
 	}
 	defer channel.Close()
 	if err := callTwice(loyalty.NewTransactionServiceClient(channel)); err != nil {
-		log.Fatalf("refused: %s", reason(err))
+		log.Fatalf("failed: %s", reason(err))
 	}
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+
 from loyalty.v1 import transaction_service_pb2 as messages
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 
@@ -29,7 +30,7 @@ def main() -> None:
             first = stub.Accrue(request, metadata=credentials)
             repeat, call = stub.Accrue.with_call(request, metadata=credentials)
         except grpc.RpcError as error:
-            sys.exit(f"refused: {reason(error)}")
+            sys.exit(f"failed: {reason(error)}")
     print(f"applied: {first.earned_points} points earned, balance {first.balance_points}")
     replayed = dict(call.trailing_metadata()).get("loyalty-replayed", "false")
     print(f"repeated: replayed {replayed}, same operation {str(repeat == first).lower()}")
@@ -37,7 +38,8 @@ def main() -> None:
 
 def sale() -> messages.AccrueRequest:
     """Made once for a sale and kept with it until it is answered."""
-    request = messages.AccrueRequest(idempotency_key=str(uuid.uuid4()), card=CARD, store_id="7", terminal_id="2")
+    request = messages.AccrueRequest(idempotency_key=str(uuid.uuid4()), card=CARD)
+    request.store_id, request.terminal_id = "7", "2"
     request.occurred_at.GetCurrentTime()
     request.receipt.receipt_id = "4711"
     request.receipt.total_minor = 123_400

@@ -38,7 +38,7 @@ public final class FirstCall {
     try {
       callTwice(TransactionServiceGrpc.newBlockingStub(channel).withInterceptors(credentials()));
     } catch (StatusRuntimeException error) {
-      System.err.println("refused: " + reason(error));
+      System.err.println("failed: " + reason(error));
       System.exit(1);
     } finally {
       channel.shutdown().awaitTermination(5, TimeUnit.SECONDS);
