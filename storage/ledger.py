@@ -159,22 +159,27 @@ class PostgresTransaction:
         return recorded
 
     async def _find_originals(self, keys: Sequence[str]) -> dict[str, list[Original]]:
-        """After the accounts: whoever follows an operation meanwhile changes its member's sequence too."""
+        """After the accounts: whoever follows an operation meanwhile changes its member's sequence too.
+
+        A key may have been used before, long ago: what followed then is not of the newer operation.
+        """
         rows = await self._connection.fetch(_SQL["find_originals"], self._chain_id, keys)
         followers = await self._find_followers(keys)
         originals: defaultdict[str, list[Original]] = defaultdict(list)
-        for key, member_id, kind, outcome, *others in rows:
-            followed = tuple(followers[key, member_id])
+        for key, member_id, kind, outcome, *others, own_sequence in rows:
+            followed = [each for sequence, each in followers[key, member_id] if sequence > own_sequence]
             original = Original(key, member_id, Kind(kind), Outcome(outcome), *others)
-            originals[key].append(original._replace(followers=followed))
+            originals[key].append(original._replace(followers=tuple(followed)))
         return originals
 
-    async def _find_followers(self, keys: Sequence[str]) -> defaultdict[tuple[str, int], list[Follower]]:
-        """By the key that they name and their member, in the member's order."""
+    async def _find_followers(
+        self, keys: Sequence[str]
+    ) -> defaultdict[tuple[str, int], list[tuple[int, Follower]]]:
+        """By the key that they name and their member, with their sequence and in its order."""
         rows = await self._connection.fetch(_SQL["find_followers"], self._chain_id, keys, _FOLLOWING)
-        followers: defaultdict[tuple[str, int], list[Follower]] = defaultdict(list)
-        for key, member_id, kind, effects in rows:
-            followers[key, member_id].append(Follower(Kind(kind), effects))
+        followers: defaultdict[tuple[str, int], list[tuple[int, Follower]]] = defaultdict(list)
+        for key, member_id, sequence, kind, effects in rows:
+            followers[key, member_id].append((sequence, Follower(Kind(kind), effects)))
         return followers
 
     async def enrol(self, cards: Sequence[str]) -> dict[str, Account]:

@@ -1,23 +1,32 @@
 """When points become active and when they expire, by a program's rules for lots."""
 
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
 
 from processor.domain.calendar import add_months, end_of_month, end_of_year, local_date, start_of_day_us
 from processor.domain.program import ExpiryEnd, LotRules, Program
 
+_CACHED: Final = 1_024
+
 
 def lot_times_us(program: Program, at_us: int, now_us: int) -> tuple[int, int]:
     """(active_at_us, expires_at_us) of points earned at `at_us`; 0 if active at `now_us`, 0 if undated."""
-    rules = program.lots
-    if rules is None:
+    if program.lots is None:
         return 0, 0
-    day = local_date(at_us, program.timezone)
+    active_at_us, expires_at_us = _times_of_day(
+        program.lots, local_date(at_us, program.timezone), program.timezone
+    )
+    return (active_at_us if active_at_us > now_us else 0), expires_at_us
+
+
+@lru_cache(_CACHED)
+def _times_of_day(rules: LotRules, day: date, timezone: str) -> tuple[int, int]:
     active_at_us = 0
     if rules.pending_days:
-        active_at_us = start_of_day_us(day + timedelta(days=rules.pending_days), program.timezone)
+        active_at_us = start_of_day_us(day + timedelta(days=rules.pending_days), timezone)
     last_day = _last_day(rules, day)
-    expires_at_us = start_of_day_us(last_day + timedelta(days=1), program.timezone) if last_day else 0
-    return (active_at_us if active_at_us > now_us else 0), expires_at_us
+    return active_at_us, start_of_day_us(last_day + timedelta(days=1), timezone) if last_day else 0
 
 
 def _last_day(rules: LotRules, earned: date) -> date | None:

@@ -38,10 +38,10 @@ class Qualified(NamedTuple):
 
 
 class TierBase(NamedTuple):
-    """The level that holds from the beginning of a period on."""
+    """The level that holds from the beginning of a period on, which is that of a month."""
 
     level: int
-    period: int
+    month: int
 
 
 class Counted(NamedTuple):
@@ -132,8 +132,8 @@ def _change_holds(holds: tuple[Hold, ...], effects: Effects) -> tuple[Hold, ...]
 
 def _qualify(qualification: Qualification, effects: Effects) -> Qualification:
     if effects.tier_base:
-        level, period = effects.tier_base
-        qualification = qualification._replace(base_level=level, base_period=period)
+        level, month = effects.tier_base
+        qualification = qualification._replace(base_level=level, base_month=month)
     for change in effects.qualified:
         qualification = _add_qualified(qualification, change)
     return qualification
@@ -146,7 +146,7 @@ def _add_qualified(qualification: Qualification, change: Qualified) -> Qualifica
         months[change.month] = Month(change.month, points + change.points, minor + change.minor)
     return Qualification(
         qualification.base_level,
-        qualification.base_period,
+        qualification.base_month,
         qualification.life_points + change.points,
         qualification.life_minor + change.minor,
         tuple([month for _, month in sorted(months.items()) if month.points or month.minor]),
@@ -163,8 +163,13 @@ def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tall
 
 
 def count_operation(tally: Tally | None, count: Counted) -> Tally:
-    """The tally with one more operation; an hour or a day that has begun anew starts at nothing."""
+    """The tally with one more operation; an hour or a day that has begun anew starts at nothing.
+
+    Clocks differ: who is still in an hour or a day that has ended for others counts for the new one.
+    """
     subject, hour, day, earned, redeemed = count
+    if tally:
+        hour, day = _begun(hour, tally.hour), _begun(day, tally.day)
     in_hour = tally[2:5] if tally and tally.hour == hour else (0, 0, 0)
     in_day = tally[6:9] if tally and tally.day == day else (0, 0, 0)
     return Tally(
@@ -178,6 +183,10 @@ def count_operation(tally: Tally | None, count: Counted) -> Tally:
         in_day[1] + earned,
         in_day[2] + redeemed,
     )
+
+
+def _begun(own: int, others: int) -> int:
+    return others if others == own + 1 else own
 
 
 # --- as bytes --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def hold_id_of(idempotency_key: str) -> int:
 
 
 def decide_hold(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
-    """Raises Refusal: minimum, balance, too many open holds."""
+    """Raises Refusal: minimum, limit, balance, too many open holds."""
     state = decode_state(account.state)
     _refuse_hold(account, state, command, program)
     seconds = command.hold_seconds or program.holds.default_seconds
@@ -48,11 +48,23 @@ def _refuse_hold(account: Account, state: MemberState, command: Command, program
             minimum_points=program.minimum_points,
             redeem_points=command.points,
         )
+    limit_points = _points_limit(program)
+    if limit_points is not None and command.points > limit_points:
+        raise Refusal(
+            Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=command.points
+        )
     available_points = state.available_points(account.balance_points)
     if command.points > available_points:
         raise insufficient(account.balance_points, available_points, command.points)
     if len(state.holds) >= program.holds.open_max:
         raise Refusal(Outcome.TOO_MANY_HOLDS, open_max=program.holds.open_max)
+
+
+def _points_limit(program: Program) -> int | None:
+    """The most points of an order, as far as it does not depend on its receipt; None if there is no such."""
+    if not program.maximum_share_percent:
+        return 0
+    return program.payment.receipt_points_max or None
 
 
 def decide_capture(account: Account, command: Command, program: Program, situation: Situation) -> Decision:

@@ -161,9 +161,7 @@ def draft_operation(
 
 def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
     """The finished row: the draft with its response, chained to the member's row before."""
-    columns = draft[:-2]
-    answered = Operation._make((*columns, response, b""))
-    return Operation._make((*columns, response, entry_hash(previous_hash, answered)))
+    return Operation._make((*draft[:-2], response, _hash(previous_hash, draft, response)))
 
 
 def account_after(account: Account, operation: Operation) -> Account:
@@ -192,6 +190,11 @@ _REST_NUMBERS: Final = struct.Struct("<qI")
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
+    """What the last column of a row must be, after the row before."""
+    return _hash(previous_hash, operation, operation.response)
+
+
+def _hash(previous_hash: bytes, operation: Operation, response: bytes) -> bytes:
     """BLAKE2b-256 over the hash of the member's row before and every other column of this one.
 
     The numbers are packed little-endian in column order, then come the lengths of fingerprint and response,
@@ -214,11 +217,11 @@ def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
         operation.redeemed_minor,
         operation.program_version,
         len(operation.fingerprint),
-        len(operation.response),
+        len(response),
     )
     identifiers = (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id)
     texts = "".join(f"{identifier}\0" for identifier in identifiers)
-    content = b"".join((previous_hash, numbers, operation.fingerprint, operation.response, texts.encode()))
+    content = b"".join((previous_hash, numbers, operation.fingerprint, response, texts.encode()))
     return blake2b(content + _rest(operation), digest_size=ENTRY_HASH_BYTES).digest()
 
 

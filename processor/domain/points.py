@@ -1,6 +1,7 @@
 """Arithmetic of points and money, in integers throughout."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from processor.domain.command import Receipt
 from processor.domain.program import Program, Rounding, RoundingScope
@@ -30,11 +31,14 @@ def _paid_parts(program: Program, receipt: Receipt, redeemed_minor: int) -> list
     return [amount - share for amount, share in zip(amounts, apportion(redeemed_minor, amounts), strict=True)]
 
 
-def apportion(total: int, weights: Sequence[int]) -> list[int]:
+def apportion(
+    total: int, weights: Sequence[int], owners: Sequence[tuple[Any, ...]] | None = None
+) -> list[int]:
     """Split `total` in proportion to `weights`, by the largest remainder.
 
     The parts add up to `total`. Equal remainders go to the larger weight first, so that the multiset of
-    (weight, part) does not depend on the order of the weights.
+    (weight, part) does not depend on the order of the weights; of equal weights to the greatest of their
+    `owners`, so that it does not matter either who of them comes first.
     """
     if total == 0:
         return [0] * len(weights)
@@ -44,7 +48,8 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     parts = [total * weight // whole for weight in weights]
     rest = total - sum(parts)
     if rest:
-        remainders = [(total * weight % whole, weight, at) for at, weight in enumerate(weights)]
+        owners = owners or [()] * len(weights)
+        remainders = [(total * weight % whole, weight, owners[at], at) for at, weight in enumerate(weights)]
         for *_, at in sorted(remainders, reverse=True)[:rest]:
             parts[at] += 1
     return parts

@@ -138,13 +138,20 @@ def _part(original: Original, effects: Effects, quantities_milli: dict[int, int]
     shares = effects.shares or _plain_shares(original, lines)
     part = _NOTHING
     for number, quantity_milli in quantities_milli.items():
-        line, share = lines[number - 1], shares[number - 1]
-        amounts = (*share, line.amount_minor)
-        part = Part._make(
-            total + amount * quantity_milli // line.quantity_milli
-            for total, amount in zip(part, amounts, strict=True)
-        )
+        part = _plus(part, _part_of_line(lines[number - 1], shares[number - 1], quantity_milli))
     return part
+
+
+def _part_of_line(line: LineItem, share: LineShare, quantity_milli: int) -> Part:
+    """Rounded down one by one; the total is the sum of what was paid in every way, so none of it shrinks."""
+    paid_minor = line.amount_minor - share.redeemed_minor - share.discount_minor
+    *parts, paid = [amount * quantity_milli // line.quantity_milli for amount in (*share, paid_minor)]
+    earned, redeemed, by_points, discount = parts
+    return Part(earned, redeemed, by_points, discount, by_points + discount + paid)
+
+
+def _plus(part: Part, other: Part) -> Part:
+    return Part._make(a + b for a, b in zip(part, other, strict=True))
 
 
 def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[LineShare]:

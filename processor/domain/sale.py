@@ -1,5 +1,6 @@
 """A receipt on its way through the rules of a program."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from processor.domain.account import Account
@@ -102,8 +103,12 @@ class Sale:
         """Note points that the member spends, in proportion to what they pay of each line."""
         self.redeemed_points += points
         weights = minor_by_line if any(minor_by_line) else [line.amount_minor for line in self.lines]
-        parts = apportion(points, weights)
+        parts = self.split(points, weights)
         self.spent_points = [a + b for a, b in zip(self.spent_points, parts, strict=True)]
+
+    def split(self, total: int, weights: Sequence[int]) -> list[int]:
+        """Split `total` over the lines in proportion to `weights`; their order on the receipt is nothing."""
+        return apportion(total, weights, self.lines)
 
     def apply(self, rule: str, *, points: int = 0, minor: int = 0) -> None:
         """Note that a rule has had its part in the decision."""

@@ -45,12 +45,13 @@ class Month(NamedTuple):
 class Qualification(NamedTuple):
     """What decides a member's tier: the level kept from earlier periods, and what has been counted since.
 
-    `base_level` holds from the beginning of the period `base_period`. `months` ascend, and hold no more of
-    the past than the program needs.
+    `base_level` holds from the beginning of the period that begins with the month `base_month` (0: none yet):
+    a month, so that it can be told when the program has come to have other periods. `months` ascend, and hold
+    no more of the past than the program needs.
     """
 
     base_level: int = 0
-    base_period: int = 0
+    base_month: int = 0
     life_points: int = 0
     life_minor: int = 0
     months: tuple[Month, ...] = ()

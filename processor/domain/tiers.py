@@ -12,7 +12,8 @@ _MONTHS: Final = {
     TierPeriod.CALENDAR_MONTH: 1,
     TierPeriod.ROLLING_MONTHS: 1,
 }
-_PERIODS_MAX: Final = 40
+# No period of months that a program may have is longer.
+_PERIODS_MAX: Final = 60
 _NO_LEVEL: Final = TierLevel("", 0)
 
 
@@ -58,17 +59,19 @@ def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBa
     """The level kept at the beginning of a month's period, after the ends of all periods before it."""
     if rules.period is TierPeriod.LIFE:
         return TierBase(0, 0)
-    period = month // _MONTHS[rules.period]
-    if period == qualification.base_period:
-        return TierBase(min(qualification.base_level, len(rules.levels)), period)
-    level, first = qualification.base_level, qualification.base_period or period
+    length = _MONTHS[rules.period]
+    period, noted_period = month // length, qualification.base_month // length
+    # A program that had more levels may have gone before.
+    highest = len(rules.levels)
+    if period <= noted_period:
+        return TierBase(min(qualification.base_level, highest), qualification.base_month)
+    level, first = qualification.base_level, noted_period or period
     for ended in range(first, min(period, first + _PERIODS_MAX)):
         level = _level_after(rules, level, _reached(rules, _amount_in(rules, qualification, ended)), 1)
     # Nothing was counted in the periods after these.
     if period > first + _PERIODS_MAX:
         level = _level_after(rules, level, 0, period - first - _PERIODS_MAX)
-    # A program that had more levels may have gone before.
-    return TierBase(min(level, len(rules.levels)), max(period, qualification.base_period))
+    return TierBase(min(level, highest), period * length)
 
 
 def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int:

@@ -77,7 +77,8 @@ SELECT
     operation.redeemed_minor,
     operation.discount_minor,
     operation.receipt_lines,
-    operation.effects
+    operation.effects,
+    operation.member_sequence
 FROM unnest($2::text[]) AS wanted (idempotency_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
@@ -90,6 +91,7 @@ CROSS JOIN LATERAL (
 SELECT
     operation.original_key,
     operation.member_id,
+    operation.member_sequence,
     operation.kind,
     operation.effects
 FROM unnest($2::text[]) AS wanted (original_key)

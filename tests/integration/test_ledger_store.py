@@ -132,6 +132,20 @@ async def test_an_operation_is_found_however_old_with_what_followed_it(
     }
 
 
+async def test_what_followed_an_older_use_of_a_key_is_not_of_the_newer(
+    store: PostgresLedger, owner: asyncpg.Connection, chain_id: int
+) -> None:
+    history = decided(chain_id, [accrual("sale", 1)])
+    history.append(following(history, Kind.RETURN, "return", "sale"))
+    history.append(following(history, Kind.ADJUST, "sale", ""))
+    await write(owner, history)
+    loaded = await load(store, chain_id, NOTHING._replace(original_keys=["sale"], earliest_us=2**60))
+    assert {each.kind: len(each.followers) for each in loaded.originals["sale"]} == {
+        Kind.ACCRUE: 1,
+        Kind.ADJUST: 0,
+    }
+
+
 async def test_followers_are_found_by_the_index(
     pool: asyncpg.Pool, owner: asyncpg.Connection, chain_id: int
 ) -> None:

@@ -123,3 +123,8 @@ def test_the_redemption_limit_is_tight(program: Program, total_minor: int) -> No
 def test_points_pay_their_value_without_the_fraction(program: Program, points: int) -> None:
     exact = Fraction(points * program.value_minor, program.value_points)
     assert 0 <= exact - redemption_value_minor(program, points) < 1
+
+
+def test_of_equal_weights_their_owners_decide_not_their_places() -> None:
+    assert apportion(3, [150, 150], [("a",), ("b",)]) == [1, 2]
+    assert apportion(3, [150, 150], [("b",), ("a",)]) == [2, 1]

@@ -12,6 +12,7 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
+    count_operation,
     decode_effects,
     encode_effects,
 )
@@ -78,3 +79,11 @@ def test_lines_survive(items: tuple[LineItem, ...]) -> None:
 
 def test_nothing_takes_no_room() -> None:
     assert encode_state(MemberState()) == encode_effects(Effects()) == b""
+
+
+def test_clocks_that_differ_count_for_one_hour_and_day() -> None:
+    tally = None
+    for hour, day in ((23, 0), (24, 1), (23, 0), (24, 1)):
+        tally = count_operation(tally, Counted(0, hour, day, 5, 1))
+    assert tally == Tally(0, 24, 3, 15, 3, 1, 3, 15, 3)
+    assert count_operation(tally, Counted(0, 25, 2, 0, 0)) == Tally(0, 25, 1, 0, 0, 2, 1, 0, 0)

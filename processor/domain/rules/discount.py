@@ -1,6 +1,6 @@
 """The discount that needs no points: the largest of the direct one, the segments' and the tier's."""
 
-from processor.domain.points import apportion, divide
+from processor.domain.points import divide
 from processor.domain.program import DiscountRules, Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import PERCENT, Sale
@@ -24,7 +24,7 @@ def take_discount(sale: Sale) -> None:
     discount_minor = divide(sum(eligible) * percent, PERCENT, sale.program.rounding)
     if not discount_minor:
         return
-    sale.take_off("discount", apportion(discount_minor, eligible))
+    sale.take_off("discount", sale.split(discount_minor, eligible))
     if not rules.combined_with_earning:
         sale.earns = False
 

@@ -1,7 +1,7 @@
 """Points for what is paid with money."""
 
 from processor.domain.command import Kind
-from processor.domain.points import apportion, divide
+from processor.domain.points import divide
 from processor.domain.program import Program, Rate, RoundingScope
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
@@ -21,7 +21,7 @@ def earn(sale: Sale) -> None:
         sale.earned_points = sum(sale.earned_by_line)
     else:
         sale.earned_points = _points(sale.program, rate, sum(counted))
-        sale.earned_by_line = apportion(sale.earned_points, counted)
+        sale.earned_by_line = sale.split(sale.earned_points, counted)
     if sale.earned_points:
         sale.apply("earning", points=sale.earned_points)
 

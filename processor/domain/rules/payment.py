@@ -3,7 +3,7 @@
 from processor.domain.calendar import day_of
 from processor.domain.decision import Refusal
 from processor.domain.outcomes import Outcome
-from processor.domain.points import apportion, points_worth_at_most, redemption_value_minor
+from processor.domain.points import points_worth_at_most, redemption_value_minor
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
 
@@ -20,7 +20,7 @@ def pay_with_points(sale: Sale) -> None:
     if wanted:
         eligible = _eligible_minor(sale)
         value_minor = min(redemption_value_minor(sale.program, wanted), sum(eligible))
-        sale.redeemed_minor = apportion(value_minor, eligible)
+        sale.redeemed_minor = sale.split(value_minor, eligible)
         sale.spend(wanted, sale.redeemed_minor)
         sale.apply("redemption", points=-wanted, minor=value_minor)
     _take_what_is_there(sale)
@@ -68,11 +68,14 @@ def _take_what_is_there(sale: Sale) -> None:
     if missing > 0 and not sale.program.offline.allow_negative:
         sale.shortfall_points = missing
         sale.redeemed_points -= missing
-        sale.spent_points = apportion(sale.redeemed_points, sale.spent_points)
+        sale.spent_points = sale.split(sale.redeemed_points, sale.spent_points)
 
 
 def _redeemed_today(sale: Sale) -> int:
     today = day_of(sale.situation.now_us, sale.program.timezone)
     return sum(
-        tally.day_redeemed_points for tally in sale.state.tallies if not tally.subject and tally.day == today
+        tally.day_redeemed_points
+        for tally in sale.state.tallies
+        # The day may have begun by another's clock.
+        if not tally.subject and tally.day in (today, today + 1)
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from processor.domain.decision import Refusal
 from processor.domain.outcomes import Outcome
-from processor.domain.points import apportion, divide
+from processor.domain.points import divide
 from processor.domain.program import Reward, RewardKind
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
@@ -32,10 +32,10 @@ def take_reward(sale: Sale, reward: Reward) -> None:
 
 
 def why_not(sale: Sale, reward: Reward) -> str:
-    """Why a reward can't be taken; empty if it can."""
+    """Why a reward can't be taken; empty if it can. Offline it was: the lack of points is a shortfall."""
     if reward.segments and not reward.segments & sale.segments:
         return "segment"
-    if reward.points > sale.available_points - sale.redeemed_points:
+    if sale.is_online and reward.points > sale.available_points - sale.redeemed_points:
         return "points"
     return "" if any(worth_by_line(sale, reward)) else "goods"
 
@@ -45,7 +45,7 @@ def worth_by_line(sale: Sale, reward: Reward) -> list[int]:
     left = sale.open_minor()
     match reward.kind:
         case RewardKind.DISCOUNT:
-            return apportion(
+            return sale.split(
                 divide(sum(left) * reward.discount_percent, PERCENT, sale.program.rounding), left
             )
         case RewardKind.DELIVERY:
@@ -62,5 +62,5 @@ def _one_piece(sale: Sale, sku: str, left: list[int]) -> list[int]:
         minor * _PIECE_MILLI // max(line.quantity_milli, _PIECE_MILLI) if line.sku == sku else 0
         for line, minor in zip(sale.lines, left, strict=True)
     ]
-    dearest = max(range(len(prices)), key=prices.__getitem__)
+    dearest = max(range(len(prices)), key=lambda at: (prices[at], sale.lines[at]))
     return [price if at == dearest else 0 for at, price in enumerate(prices)]

@@ -21,7 +21,7 @@ def find_tier(sale: Sale) -> None:
     base = settle(tiers, sale.state.qualification, now_month)
     sale.tier_level = level_above(tiers, sale.state.qualification, base, now_month)
     sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
-    if base != (sale.state.qualification.base_level, sale.state.qualification.base_period):
+    if base != (sale.state.qualification.base_level, sale.state.qualification.base_month):
         sale.tier_base = base
     if sale.tier_percent != PERCENT:
         sale.apply("tiers")
