@@ -50,9 +50,7 @@ def _refuse_hold(account: Account, state: MemberState, command: Command, program
         )
     limit_points = _points_limit(program)
     if limit_points is not None and command.points > limit_points:
-        raise Refusal(
-            Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=command.points
-        )
+        raise Refusal(Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=command.points)
     available_points = state.available_points(account.balance_points)
     if command.points > available_points:
         raise insufficient(account.balance_points, available_points, command.points)
