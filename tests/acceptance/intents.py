@@ -1,5 +1,6 @@
 """What a till may want, in small numbers that Hypothesis can draw and shrink."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ FIELDS: Final = (
 
 Name = Literal["member_id", "card", "phone", "blocked card", "replaced card"]
 SaleKind = Literal["accrue", "redeem", "checkout"]
+Alteration = Literal["", "token", "request"]
 FollowUpKind = Literal["capture", "void", "reverse", "return"]
 
 
@@ -134,7 +136,7 @@ class Agreement(NamedTuple):
 
     sale: Sale
     meanwhile: list[Intent]
-    altered: Literal["", "token", "request"]
+    altered: Alteration
 
 
 class LetRunOut(NamedTuple):
@@ -247,7 +249,8 @@ follow_ups: Final = st.builds(
     age_seconds=ages,
 )
 strange_news: Final = news(strange) | sales(age=st.sampled_from(OUT_OF_WINDOW))
-intents: Final = st.one_of(
+intents: Final[st.SearchStrategy[Intent]] = st.deferred(lambda: _intents)
+_intents: Final[st.SearchStrategy[Intent]] = st.one_of(
     news(),
     news(),
     follow_ups,
@@ -267,10 +270,12 @@ def stories(draw: st.DrawFn) -> list[Intent]:
     return told + draw(st.lists(follow_ups, min_size=1, max_size=4))
 
 
+alterations: Final[st.SearchStrategy[Alteration]] = st.sampled_from(["", "", "", "token", "request"])
 quoted: Final = sales(
     who=good | strange, kinds=("checkout",), age=st.sampled_from(RECENT), offline=st.just(value=False)
 )
-steps: Final = st.one_of(
+steps: Final[st.SearchStrategy[Step]] = st.deferred(lambda: _steps)
+_steps: Final[st.SearchStrategy[Step]] = st.one_of(
     intents,
     intents,
     st.builds(Batch, st.lists(intents, min_size=1, max_size=12)),
@@ -281,7 +286,7 @@ steps: Final = st.one_of(
             Agreement,
             quoted,
             st.lists(intents, max_size=1),
-            st.sampled_from(["", "", "", "token", "request"]),
+            alterations,
         ),
     ),
     st.one_of(
@@ -293,9 +298,24 @@ steps: Final = st.one_of(
     ),
 )
 scripts: Final = st.lists(steps, min_size=1, max_size=6)
+
+
+@st.composite
+def second_thoughts(draw: st.DrawFn) -> list[Step]:
+    """What was agreed on may have changed before it is done, and what was held may be free again."""
+    who = st.just(draw(good))
+    checkouts = sales(who=who, kinds=("checkout",), age=st.just(0), offline=st.just(value=False))
+    meanwhile = draw(sales(who=who) | adjustments(who))
+    told: list[Step] = [draw(adjustments(who)), Agreement(draw(checkouts), [meanwhile], draw(alterations))]
+    if draw(st.integers(0, 2)) == 0:
+        told += [LetRunOut(draw(who), draw(st.integers(5, 40))), draw(follow_ups)]
+    return told
+
+
 # One after the other, all in one message, or each in a message of its own.
-tales: Final = st.one_of(
+tales: Final[st.SearchStrategy[Sequence[Step]]] = st.one_of(
     stories(),
     stories().map(lambda story: [Batch(story)]),
     stories().map(lambda story: [Stream([[intent] for intent in story])]),
+    second_thoughts(),
 )

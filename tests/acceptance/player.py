@@ -189,6 +189,13 @@ class Player:
         balance = await till.read_balance(GetBalanceRequest(**named))  # type: ignore[arg-type]
         check_balance(self.model.balance(self.member_ids[who.member]), balance, self.model.entries)
 
+    async def read_everything(self, till: Till, known: int) -> None:
+        """The first so many members' balances and histories."""
+        await calm()
+        for number in range(known):
+            await self._read_balance(till, Who(number, "member_id"))
+            await self.read_history(till, self.member_ids[number])
+
     async def read_history(self, till: Till, member_id: int, page_size: int = 0) -> None:
         found = await till.operations(member_id, page_size)
         expected = self.model.history(member_id)
