@@ -6,17 +6,21 @@ import time
 from contextlib import nullcontext
 from typing import Annotated, Final
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.replay.audit import differences
-from benchmarks.replay.balances import fetch_balances
+from benchmarks.replay.balances import fetch_standings
 from benchmarks.replay.connections import Mode
 from benchmarks.replay.fleet import Load, Sent, send_receipts
+from benchmarks.replay.log import Standing
 from benchmarks.replay.receipts import Receipts, ReceiptsError, load_receipts, slice_receipts
-from benchmarks.replay.recompute import recompute
+from benchmarks.replay.recompute import Recomputed, recompute
+from benchmarks.replay.recompute_rich import recompute_rich
 from benchmarks.replay.report import Report, make_report, print_report
+from benchmarks.replay.rules import Rules
 from benchmarks.replay.service import Endpoint, enrol, own_service
 from benchmarks.replay.tills import ReplayError
 from benchmarks.service import verify
@@ -49,6 +53,9 @@ def replay(
     *,
     households: Annotated[int | None, typer.Option(min=1, help="Only so many households.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many receipts, the oldest.")] = None,
+    program: Annotated[
+        Rules, typer.Option(help="The chain's rules; rich has offline sales and returns too.")
+    ] = Rules.PLAIN,
     seed: Annotated[int, typer.Option(help="Decides which receipts are repeated and who redeems.")] = 1,
     mode: Annotated[
         Mode, typer.Option(help="One receipt a call, or many in a batch or stream.")
@@ -73,11 +80,12 @@ def replay(
         raise typer.BadParameter("--target and --api-key belong together, and --dsn to both")
     receipts = slice_receipts(load_receipts(), households=households, limit=limit)
     given = Endpoint(target, api_key, dsn) if target and api_key else None
-    with nullcontext(given) if given else own_service(workers) as endpoint:
+    with nullcontext(given) if given else own_service(workers, program) as endpoint:
         load = Load(
             endpoint.target,
             endpoint.api_key,
             run_id=f"replay-{time.time_ns() // 1_000_000}",
+            rules=program,
             seed=seed,
             mode=mode,
             connections=connections,
@@ -97,29 +105,41 @@ def replay_through(receipts: Receipts, load: Load, dsn: str | None, *, processes
     members: list[int] = sorted(receipts.headers.household_id.unique().tolist())
     if dsn:
         asyncio.run(enrol(dsn, load.api_key, members))
-    before = asyncio.run(fetch_balances(load.target, load.api_key, members))
+    before = asyncio.run(fetch_standings(load.target, load.api_key, members))
+    if load.rules is Rules.RICH and any(standing.balance_points for standing in before.values()):
+        raise ReplayError(
+            "under the rich rules members must begin with nothing: give an API key of a new chain"
+        )
     sent = _send_visibly(receipts, before, load, processes)
-    after = asyncio.run(fetch_balances(load.target, load.api_key, members))
-    expected = recompute(sent.log, receipts.lines, before)
+    after = asyncio.run(fetch_standings(load.target, load.api_key, members))
     return make_report(
         sent.log,
         sent.latencies_us,
+        before,
         after,
         mode=load.mode,
         lines=len(receipts.lines),
         receipts_left_out=receipts.worthless_count,
         seconds=sent.seconds,
-        differences=differences(sent.log, expected, before, after),
+        differences=differences(sent.log, _recompute(load.rules, sent.log, receipts, before), after),
         verified=verify(dsn) if dsn else None,
     )
 
 
-def _send_visibly(receipts: Receipts, balances: dict[int, int], load: Load, processes: int) -> Sent:
+def _recompute(
+    rules: Rules, log: pd.DataFrame, receipts: Receipts, before: dict[int, Standing]
+) -> Recomputed:
+    if rules is Rules.RICH:
+        return recompute_rich(log, receipts, before, time.time_ns() // 1_000)
+    return recompute(log, receipts.lines, before)
+
+
+def _send_visibly(receipts: Receipts, standings: dict[int, Standing], load: Load, processes: int) -> Sent:
     with _progress() as progress:
         task = progress.add_task("receipts", total=len(receipts.headers))
         return send_receipts(
             receipts,
-            balances,
+            standings,
             load,
             processes=processes,
             on_progress=lambda answered: progress.update(task, completed=answered),

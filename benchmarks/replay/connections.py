@@ -19,6 +19,7 @@ from loyalty.v1.transaction_service_pb2 import (
     ProcessBatchRequest,
     ProcessStreamRequest,
     ProcessStreamResponse,
+    ReturnRequest,
 )
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 
@@ -31,6 +32,7 @@ _SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name
 _METHODS: Final[dict[str, tuple[str, type[Message]]]] = {
     "accrue": ("Accrue", AccrueRequest),
     "checkout": ("Checkout", CheckoutRequest),
+    "return_goods": ("Return", ReturnRequest),
 }
 _ENDED: Final = Answer(code_pb2.UNAVAILABLE, b"", replayed=False)
 
@@ -75,10 +77,14 @@ def connect(channel: grpc.aio.Channel, mode: Mode, api_key: str) -> Connection:
 
 
 class UnaryConnection:
-    """Accrue and Checkout, whose answers are kept as the bytes that came over the wire."""
+    """One call each, whose answers are kept as the bytes that came over the wire.
+
+    What was done offline can't be sent so: it goes as a batch of one.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, metadata: Metadata) -> None:
         self._metadata = metadata
+        self._batches = BatchConnection(TransactionServiceStub(channel), metadata)
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[Message, bytes]] = {
             name: channel.unary_unary(f"/{_SERVICE}/{method}", request_serializer=request.SerializeToString)
             for name, (method, request) in _METHODS.items()
@@ -88,6 +94,9 @@ class UnaryConnection:
         return await asyncio.gather(*map(self._call, requests))
 
     async def _call(self, request: OperationRequest) -> Answer:
+        if request.offline:
+            [answer] = await self._batches.send([request])
+            return answer
         name = kind(request)
         call = self._methods[name](
             getattr(request, name), metadata=self._metadata, timeout=CALL_TIMEOUT_SECONDS

@@ -14,9 +14,11 @@ import uvloop
 from hdrh.histogram import HdrHistogram
 
 from benchmarks.replay.connections import Mode, connect, open_channel
-from benchmarks.replay.log import LogEntry
+from benchmarks.replay.events import Header
+from benchmarks.replay.log import LogEntry, Standing
 from benchmarks.replay.receipts import Receipts, select
-from benchmarks.replay.requests import Header, Requests
+from benchmarks.replay.requests import Requests
+from benchmarks.replay.rules import Rules
 from benchmarks.replay.tills import LATENCY_RANGE_US, Tills
 
 _PROGRESS_SECONDS: Final = 0.2
@@ -37,6 +39,7 @@ class Load(NamedTuple):
     target: str
     api_key: str
     run_id: str
+    rules: Rules
     seed: int
     mode: Mode
     connections: int
@@ -57,7 +60,7 @@ class Sent(NamedTuple):
 
 def send_receipts(
     receipts: Receipts,
-    balances: Mapping[int, int],
+    standings: Mapping[int, Standing],
     load: Load,
     *,
     processes: int,
@@ -71,7 +74,7 @@ def send_receipts(
     spawn = multiprocessing.get_context("spawn")
     answered = spawn.Value("q", 0)
     with ProcessPoolExecutor(processes, spawn, initializer=_share, initargs=(answered,)) as pool:
-        running = [pool.submit(_send_part, part, balances, load) for part in _split(receipts, processes)]
+        running = [pool.submit(_send_part, part, standings, load) for part in _split(receipts, processes)]
         while wait(running, _PROGRESS_SECONDS, FIRST_EXCEPTION).not_done:
             on_progress(answered.value)
             _raise_failure(running)
@@ -116,12 +119,12 @@ def _count(receipts: int) -> None:
         _answered.value += receipts
 
 
-def _send_part(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Part:
+def _send_part(receipts: Receipts, standings: Mapping[int, Standing], load: Load) -> Part:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_send(receipts, balances, load))
+        return runner.run(_send(receipts, standings, load))
 
 
-async def _send(receipts: Receipts, balances: Mapping[int, int], load: Load) -> Part:
+async def _send(receipts: Receipts, standings: Mapping[int, Standing], load: Load) -> Part:
     headers = receipts.headers[list(Header._fields)].itertuples(index=False, name=None)
     async with AsyncExitStack() as stack:
         channels = [
@@ -130,13 +133,14 @@ async def _send(receipts: Receipts, balances: Mapping[int, int], load: Load) -> 
         tills = Tills(
             [connect(channel, load.mode, load.api_key) for channel in channels],
             Requests(receipts.lines, load.run_id),
+            rules=load.rules,
             seed=load.seed,
             lanes=load.lanes,
             batch_ops=load.batch_ops,
             on_answered=_count,
         )
         began_seconds = time.monotonic()
-        await tills.run([Header(*values) for values in headers], balances)
+        await tills.run([Header(*values) for values in headers], standings)
         ended_seconds = time.monotonic()
     log = pd.DataFrame(tills.log, columns=LogEntry._fields)
     return Part(log, tills.latencies_us.encode(), began_seconds, ended_seconds)

@@ -1,13 +1,15 @@
-"""What must have come of the receipts, computed from the documented rules alone (docs/replay.md).
+"""What must have come of the receipts under the plain rules, computed from these alone (docs/replay.md).
 
 Nothing of the service is used here: points are earned in columns, redemptions are followed household by
 household in the order in which they were sent.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.replay.log import Standing
 from benchmarks.replay.program import (
     MINIMUM_POINTS,
     POINTS_PER_STEP,
@@ -16,12 +18,31 @@ from benchmarks.replay.program import (
 )
 
 
-def recompute(log: pd.DataFrame, lines: pd.DataFrame, balances: Mapping[int, int]) -> pd.DataFrame:
+class Recomputed(NamedTuple):
+    """What every call must have been told, and where every member must stand in the end.
+
+    `calls` has some of the log's columns, and those that name a call: basket_id, return_number, household_id.
+    """
+
+    calls: pd.DataFrame
+    standings: dict[int, Standing]
+
+
+def recompute(log: pd.DataFrame, lines: pd.DataFrame, before: Mapping[int, Standing]) -> Recomputed:
     """The log's columns reason, earned_points, redeemed_points and balance_points as they must be.
 
     `log` needs basket_id, household_id, position and redeem_points alone; `lines` are those of the receipts;
-    `balances` are the households' before the first receipt. One row a receipt, by household and position.
+    `before` is where the households stood before the first receipt.
     """
+    balances = {household_id: standing.balance_points for household_id, standing in before.items()}
+    calls = _outcomes(log, lines, balances)
+    balances |= calls.groupby("household_id").balance_points.last().to_dict()
+    standings = {household_id: Standing(points, points, 0, "") for household_id, points in balances.items()}
+    return Recomputed(calls.assign(return_number=0), standings)
+
+
+def _outcomes(log: pd.DataFrame, lines: pd.DataFrame, balances: Mapping[int, int]) -> pd.DataFrame:
+    """One row a receipt, by household and position."""
     calls = log[["basket_id", "household_id", "position", "redeem_points"]]
     totals = lines.groupby("basket_id").amount_minor.sum().rename("total_minor")
     calls = calls.join(totals, on="basket_id")

@@ -1,5 +1,6 @@
 """The figures of a replay, for people and for machines."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -7,6 +8,8 @@ from hdrh.histogram import HdrHistogram
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.replay.log import Standing
 
 DIFFERENCES_SHOWN: Final = 20
 # Lines that a program reads must not be broken at the width of a terminal that is not there.
@@ -19,6 +22,7 @@ class Report(NamedTuple):
     mode: str
     households: int
     receipts: int
+    returns: int
     lines: int
     receipts_left_out: int
     calls: int
@@ -27,6 +31,7 @@ class Report(NamedTuple):
     refusals: dict[str, int]
     earned_points: int
     redeemed_points: int
+    expired_points: int
     balance_points: int
     seconds: float
     operations_per_second: float
@@ -43,7 +48,8 @@ class Report(NamedTuple):
 def make_report(
     log: pd.DataFrame,
     latencies_us: HdrHistogram,
-    balances: dict[int, int],
+    before: Mapping[int, Standing],
+    after: Mapping[int, Standing],
     *,
     mode: str,
     lines: int,
@@ -52,13 +58,17 @@ def make_report(
     differences: list[str],
     verified: bool | None,
 ) -> Report:
-    """`balances` are those after the last receipt; `verified` is None if `verify` could not be run."""
+    """`before` and `after` the receipts is where members stood.
+
+    `verified` is None if `verify` could not be run.
+    """
     calls = int(log.copies.sum())
     refused = log.reason[log.reason != ""]
     return Report(
         mode=mode,
-        households=len(balances),
-        receipts=len(log),
+        households=len(after),
+        receipts=int((log.return_number == 0).sum()),
+        returns=int((log.return_number > 0).sum()),
         lines=lines,
         receipts_left_out=receipts_left_out,
         calls=calls,
@@ -67,13 +77,18 @@ def make_report(
         refusals={str(reason): int(count) for reason, count in refused.value_counts().items()},
         earned_points=int(log.earned_points.sum()),
         redeemed_points=int(log.redeemed_points.sum()),
-        balance_points=sum(balances.values()),
+        expired_points=int(log.earned_points.sum() - log.redeemed_points.sum()) - _grown(before, after),
+        balance_points=sum(standing.balance_points for standing in after.values()),
         seconds=round(seconds, 2),
         operations_per_second=round(calls / seconds, 1),
         latency_ms={f"p{rank}": latencies_us.get_value_at_percentile(rank) / 1000 for rank in (50, 95, 99)},
         differences=differences,
         verified=verified,
     )
+
+
+def _grown(before: Mapping[int, Standing], after: Mapping[int, Standing]) -> int:
+    return sum(after[member].balance_points - before[member].balance_points for member in after)
 
 
 def print_report(report: Report) -> None:
@@ -98,6 +113,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
     return [
         ("households", f"{report.households:,}"),
         ("receipts", f"{report.receipts:,}"),
+        ("returns", f"{report.returns:,}"),
         ("lines", f"{report.lines:,}"),
         ("receipts of 0.00 in the year, left out", f"{report.receipts_left_out:,}"),
         (f"calls ({report.mode})", f"{report.calls:,}"),
@@ -106,6 +122,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         *((f"refused: {reason}", f"{count:,}") for reason, count in report.refusals.items()),
         ("points in", f"{report.earned_points:,}"),
         ("points out", f"{report.redeemed_points:,}"),
+        ("points expired", f"{report.expired_points:,}"),
         ("balances", f"{report.balance_points:,}"),
         ("seconds", f"{report.seconds:,.1f}"),
         ("operations a second", f"{report.operations_per_second:,.0f}"),

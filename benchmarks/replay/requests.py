@@ -1,24 +1,18 @@
 """Receipts as requests of the contract."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.replay.events import Comeback, Event, Header
 from loyalty.v1.operation_pb2 import LineItem, Receipt
-from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, OperationRequest
-
-
-class Header(NamedTuple):
-    """A receipt without its lines, which are the rows from `first_line` to before `end_line`."""
-
-    basket_id: int
-    household_id: int
-    store_id: int
-    occurred_at_us: int
-    total_minor: int
-    first_line: int
-    end_line: int
+from loyalty.v1.transaction_service_pb2 import (
+    AccrueRequest,
+    CheckoutRequest,
+    OperationRequest,
+    ReturnedLine,
+    ReturnRequest,
+)
 
 
 class Requests:
@@ -32,23 +26,39 @@ class Requests:
         self._categories = lines.category.cat.codes.to_numpy()
         self._category_names: list[str] = lines.category.cat.categories.tolist()
 
-    def accrue(self, header: Header) -> OperationRequest:
+    def quantities_milli(self, header: Header) -> list[int]:
+        """Of each line of a receipt."""
+        quantities: list[int] = self._quantities[header.first_line : header.end_line].tolist()
+        return quantities
+
+    def accrue(self, header: Header, *, is_offline: bool) -> OperationRequest:
         """The receipt of a household that never redeems."""
         request = AccrueRequest()
-        self._fill(request, header)
-        return OperationRequest(accrue=request)
+        self._fill_sale(request, header)
+        return OperationRequest(accrue=request, offline=is_offline)
 
-    def checkout(self, header: Header, redeem_points: int) -> OperationRequest:
+    def checkout(self, header: Header, redeem_points: int, *, is_offline: bool) -> OperationRequest:
         """The receipt of one that does."""
         request = CheckoutRequest(redeem_points=redeem_points)
-        self._fill(request, header)
-        return OperationRequest(checkout=request)
+        self._fill_sale(request, header)
+        return OperationRequest(checkout=request, offline=is_offline)
 
-    def _fill(self, request: AccrueRequest | CheckoutRequest, header: Header) -> None:
-        request.idempotency_key = f"{self._run_id}-{header.basket_id}"
-        request.member_id = header.household_id
-        request.occurred_at.FromMicroseconds(header.occurred_at_us)
-        request.store_id = str(header.store_id)
+    def bring_back(self, comeback: Comeback) -> OperationRequest:
+        """Goods of an earlier receipt."""
+        request = ReturnRequest(original_idempotency_key=f"{self._run_id}-{comeback.basket_id}")
+        self._fill(request, comeback)
+        for line_number, quantity_milli in comeback.lines:
+            request.lines.append(ReturnedLine(line_number=line_number, quantity_milli=quantity_milli))
+        return OperationRequest(return_goods=request)
+
+    def _fill(self, request: AccrueRequest | CheckoutRequest | ReturnRequest, event: Event) -> None:
+        request.idempotency_key = f"{self._run_id}-{event.name}"
+        request.member_id = event.household_id
+        request.occurred_at.FromMicroseconds(event.occurred_at_us)
+        request.store_id = str(event.store_id)
+
+    def _fill_sale(self, request: AccrueRequest | CheckoutRequest, header: Header) -> None:
+        self._fill(request, header)
         request.receipt.CopyFrom(
             Receipt(
                 receipt_id=str(header.basket_id),

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 
 from benchmarks import service
 from benchmarks.replay.program import WINDOW_BACK_DAYS
+from benchmarks.replay.rules import Rules
 from benchmarks.replay.tills import ReplayError
 from processor.domain.api_key import parse_api_key
 from processor.program_file import parse_program
 from storage.directory import list_chains, list_keys
 from storage.members import Member, add_members
 from storage.owner import owner_connection
-
-PROGRAM_FILE: Final = Path(__file__).with_name("program.yaml")
 
 
 class Endpoint(NamedTuple):
@@ -28,9 +26,9 @@ class Endpoint(NamedTuple):
 
 
 @contextmanager
-def own_service(workers: int) -> Iterator[Endpoint]:
+def own_service(workers: int, rules: Rules = Rules.PLAIN) -> Iterator[Endpoint]:
     """A service with a chain for the replay, on a PostgreSQL in a directory that is removed at the end."""
-    program = parse_program(PROGRAM_FILE.read_text())
+    program = parse_program(rules.program_file.read_text())
     with service.own_service(
         "replay",
         document=program.document,

@@ -1,4 +1,4 @@
-"""The tills of one client process: each household's receipts in order of time, many households at once."""
+"""The tills of one client process: each household's calls in order of time, many households at once."""
 
 import asyncio
 import time
@@ -12,17 +12,23 @@ from hdrh.histogram import HdrHistogram
 
 from benchmarks.answers import Answer
 from benchmarks.replay.connections import Connection
-from benchmarks.replay.log import LogEntry
-from benchmarks.replay.plan import choose_copies, choose_redeem_points, redeems
-from benchmarks.replay.requests import Header, Requests
+from benchmarks.replay.events import Comeback, Event, Header
+from benchmarks.replay.log import LogEntry, Standing, standing_of, told_by, told_by_refusal
+from benchmarks.replay.plan import (
+    choose_comebacks,
+    choose_copies,
+    choose_redeem_points,
+    is_offline,
+    redeems,
+)
+from benchmarks.replay.requests import Requests
+from benchmarks.replay.rules import Rules
 from loyalty.v1.transaction_service_pb2 import OperationRequest
 
 REPEAT_FOR_SECONDS: Final = 120
 LATENCY_RANGE_US: Final = (1, 60_000_000, 3)  # with 3 significant digits
 _FIRST_DELAY_SECONDS: Final = 0.1
 _DELAY_SECONDS_MAX: Final = 2.0
-# A till goes on after these. Any other refusal is a defect of the one side or the other, and ends the replay.
-_EXPECTED_REFUSALS: Final = {"INSUFFICIENT_POINTS", "REDEMPTION_BELOW_MINIMUM", "REDEMPTION_ABOVE_LIMIT"}
 
 
 class ReplayError(Exception):
@@ -31,31 +37,30 @@ class ReplayError(Exception):
 
 @dataclass(slots=True)
 class Household:
-    """What its till knows: the receipts to come, and the balance of the last answer."""
+    """What its till knows: what is to come, and where it stood at the last answer."""
 
-    receipts: Iterator[Header]
+    events: Iterator[Event]
     redeems: bool
-    balance_points: int
+    standing: Standing
     position: int = 0
 
 
 @dataclass(slots=True)
 class Call:
-    """One receipt under way."""
+    """One call under way."""
 
     household: Household
-    header: Header
+    event: Event
     copies: int
-    redeem_points: int
     request: OperationRequest
     answers: list[Answer] = field(default_factory=list)
     repeats: int = 0
 
 
 class Tills:
-    """Sends all receipts, the oldest first; `log` and `latencies_us` grow as they are answered.
+    """Sends all calls, the oldest first; `log` and `latencies_us` grow as they are answered.
 
-    Each of `lanes` takes up to `batch_ops` households whose receipts are due next, sends a receipt of each
+    Each of `lanes` takes up to `batch_ops` households whose calls are due next, sends a call of each
     and waits for the answers. `on_answered` is told how many receipts were answered.
     """
 
@@ -64,6 +69,7 @@ class Tills:
         connections: Sequence[Connection],
         requests: Requests,
         *,
+        rules: Rules,
         seed: int,
         lanes: int,
         batch_ops: int,
@@ -71,19 +77,20 @@ class Tills:
     ) -> None:
         self._connections = connections
         self._requests = requests
+        self._rules = rules
         self._seed = seed
         self._lane_count = lanes
         self._batch_ops = batch_ops
         self._on_answered = on_answered
-        self._due: asyncio.PriorityQueue[tuple[int, Header, Household]] = asyncio.PriorityQueue()
+        self._due: asyncio.PriorityQueue[tuple[int, Event, Household]] = asyncio.PriorityQueue()
         self.log: list[LogEntry] = []
         self.latencies_us = HdrHistogram(*LATENCY_RANGE_US)
 
-    async def run(self, headers: Iterable[Header], balances: Mapping[int, int]) -> None:
-        """Send receipts, in order of time, of households with these balances. Raises ReplayError."""
+    async def run(self, headers: Iterable[Header], standings: Mapping[int, Standing]) -> None:
+        """Send receipts, in order of time, of households that stand so. Raises ReplayError."""
         for household_id, receipts in _by_household(headers):
             redeeming = redeems(self._seed, household_id)
-            self._schedule(Household(iter(receipts), redeeming, balances[household_id]))
+            self._schedule(Household(self._events(receipts), redeeming, standings[household_id]))
         try:
             async with asyncio.TaskGroup() as tasks:
                 lanes = [tasks.create_task(self._lane(number)) for number in range(self._lane_count)]
@@ -93,10 +100,24 @@ class Tills:
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
+    def _events(self, receipts: Sequence[Header]) -> Iterator[Event]:
+        """The receipts, and under the rich rules what is brought back of them, in order of time."""
+        if self._rules is Rules.PLAIN:
+            return iter(receipts)
+        latest_us = time.time_ns() // 1_000
+        comebacks = [
+            comeback
+            for header in receipts
+            for comeback in choose_comebacks(
+                self._seed, header, self._requests.quantities_milli(header), latest_us
+            )
+        ]
+        return iter(sorted([*receipts, *comebacks], key=attrgetter("occurred_at_us")))
+
     def _schedule(self, household: Household) -> None:
-        header = next(household.receipts, None)
-        if header:
-            self._due.put_nowait((header.occurred_at_us, header, household))
+        event = next(household.events, None)
+        if event:
+            self._due.put_nowait((event.occurred_at_us, event, household))
 
     async def _lane(self, number: int) -> None:
         while True:
@@ -104,22 +125,28 @@ class Tills:
             await self._send(calls, number)
             for call in calls:
                 self._finish(call)
-            self._on_answered(len(calls))
+            self._on_answered(sum(isinstance(call.event, Header) for call in calls))
 
     async def _take(self) -> list[Call]:
         due = [await self._due.get()]
         while len(due) < self._batch_ops and not self._due.empty():
             due.append(self._due.get_nowait())
-        return [self._prepare(household, header) for _, header, household in due]
+        return [self._prepare(household, event) for _, event, household in due]
 
-    def _prepare(self, household: Household, header: Header) -> Call:
-        copies = choose_copies(self._seed, header.basket_id)
+    def _prepare(self, household: Household, event: Event) -> Call:
+        copies = choose_copies(self._seed, event.name)
+        if isinstance(event, Comeback):
+            return Call(household, event, copies, self._requests.bring_back(event))
+        return Call(household, event, copies, self._sale(household, event))
+
+    def _sale(self, household: Household, header: Header) -> OperationRequest:
+        offline = self._rules is Rules.RICH and is_offline(self._seed, header.basket_id)
         if not household.redeems:
-            return Call(household, header, copies, 0, self._requests.accrue(header))
+            return self._requests.accrue(header, is_offline=offline)
         redeem_points = choose_redeem_points(
-            self._seed, header.basket_id, household.balance_points, header.total_minor
+            self._seed, header.basket_id, household.standing.available_points, header.total_minor
         )
-        return Call(household, header, copies, redeem_points, self._requests.checkout(header, redeem_points))
+        return self._requests.checkout(header, redeem_points, is_offline=offline)
 
     async def _send(self, calls: Sequence[Call], lane: int) -> None:
         thrice = [call for call in calls if call.copies == 3]
@@ -151,11 +178,8 @@ class Tills:
         return answers
 
     def _finish(self, call: Call) -> None:
-        """Log it, and let the household's next receipt be due."""
-        entry = _log_entry(call)
-        self.log.append(entry)
-        if not entry.reason:
-            call.household.balance_points = entry.balance_points
+        """Log it, and let the household's next call be due."""
+        self.log.append(_log_entry(call, self._rules))
         call.household.position += 1
         self._schedule(call.household)
         self._due.task_done()
@@ -179,28 +203,34 @@ def _sort_out(calls: Sequence[Call], answers: Sequence[Answer]) -> list[tuple[Ca
     return transient
 
 
-def _log_entry(call: Call) -> LogEntry:
-    """Raises ReplayError if the call was refused for anything but its redemption."""
-    answer = call.answers[0]
+def _log_entry(call: Call, rules: Rules) -> LogEntry:
+    """Raises ReplayError if the call was refused for anything that is no part of the replay."""
+    answer, event, household = call.answers[0], call.event, call.household
     reason = answer.reason()
-    if reason and reason not in _EXPECTED_REFUSALS:
-        raise ReplayError(f"receipt {call.header.basket_id} was refused: {reason}")
-    earned, redeemed, balance = 0, 0, call.household.balance_points
+    if reason and reason not in rules.expected_refusals:
+        raise ReplayError(f"receipt {event.basket_id} was refused: {reason}")
+    recorded_at_us, told = 0, told_by_refusal(reason, household.standing)
     if not reason:
         operation = answer.operation()
-        earned, redeemed = operation.earned_points, operation.redeemed_points
-        balance = operation.balance_points
+        household.standing = standing_of(operation)
+        recorded_at_us, told = operation.recorded_at.ToMicroseconds(), told_by(operation)
     return LogEntry(
-        basket_id=call.header.basket_id,
-        household_id=call.header.household_id,
-        position=call.household.position,
-        redeem_points=call.redeem_points,
+        basket_id=event.basket_id,
+        return_number=event.return_number,
+        household_id=event.household_id,
+        position=household.position,
+        occurred_at_us=event.occurred_at_us,
+        recorded_at_us=recorded_at_us,
+        is_offline=call.request.offline,
+        redeem_points=call.request.checkout.redeem_points,
+        returned=_returned(event),
         copies=call.copies,
         repeats=call.repeats,
         replays=sum(answer.replayed for answer in call.answers),
         answers_equal=len({(answer.code, answer.body) for answer in call.answers}) == 1,
-        reason=reason,
-        earned_points=earned,
-        redeemed_points=redeemed,
-        balance_points=balance,
+        **told._asdict(),
     )
+
+
+def _returned(event: Event) -> str:
+    return ",".join(f"{line}:{milli}" for line, milli in event.lines) if isinstance(event, Comeback) else ""

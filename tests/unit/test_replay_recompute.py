@@ -16,10 +16,15 @@ pytest.importorskip("pandas")
 
 import pandas as pd
 
+from benchmarks.replay.log import Standing
 from benchmarks.replay.recompute import recompute
 
 Basket = tuple[list[int], int]
 PROGRAM = Program(1, 0, 1, 100, Rounding.HALF_UP, RoundingScope.LINE, 1, 1, 50, 50)
+
+
+def standings(points: int) -> dict[int, Standing]:
+    return {7: Standing(points, points, 0, "")}
 
 
 def outcomes(*baskets: Basket, balance: int = 0) -> list[tuple[str, int, int, int]]:
@@ -30,7 +35,7 @@ def outcomes(*baskets: Basket, balance: int = 0) -> list[tuple[str, int, int, in
     )
     rows = [(number, amount) for number, (amounts, _) in enumerate(baskets) for amount in amounts]
     lines = pd.DataFrame(rows, columns=["basket_id", "amount_minor"])
-    found: Any = recompute(log, lines, {7: balance})
+    found: Any = recompute(log, lines, standings(balance)).calls
     columns = ["reason", "earned_points", "redeemed_points", "balance_points"]
     return list(found[columns].itertuples(index=False, name=None))
 
@@ -79,8 +84,10 @@ def test_calls_count_in_the_order_sent() -> None:
     )
     lines = pd.DataFrame({"basket_id": [1, 2], "amount_minor": [100, 5000]})
 
-    assert recompute(log, lines, {7: 0}).basket_id.to_list() == [2, 1]
-    assert recompute(log, lines, {7: 0}).balance_points.to_list() == [50, 1]
+    found = recompute(log, lines, standings(0))
+    assert found.calls.basket_id.to_list() == [2, 1]
+    assert found.calls.balance_points.to_list() == [50, 1]
+    assert found.standings == standings(1)
 
 
 amounts = st.lists(st.integers(0, 5_000), min_size=1, max_size=12).filter(any)
