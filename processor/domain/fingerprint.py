@@ -24,7 +24,7 @@ MORE_FIELDS: Final = (
     "offline",
     "reward_ids",
     "quote_token",
-    "original_key",
+    "original_idempotency_key",
     "lines",
     "points",
     "hold_seconds",

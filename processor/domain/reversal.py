@@ -163,11 +163,11 @@ def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[Lin
     if not lines:
         return ()
     amounts = [line.amount_minor for line in lines]
-    redeemed_minor = apportion(original.redeemed_minor, amounts)
+    redeemed_minor = apportion(original.redeemed_minor, amounts, lines)
     paid = [amount - redeemed for amount, redeemed in zip(amounts, redeemed_minor, strict=True)]
     columns = zip(
-        apportion(original.earned_points, paid if any(paid) else amounts),
-        apportion(original.redeemed_points, redeemed_minor if any(redeemed_minor) else amounts),
+        apportion(original.earned_points, paid if any(paid) else amounts, lines),
+        apportion(original.redeemed_points, redeemed_minor if any(redeemed_minor) else amounts, lines),
         redeemed_minor,
         [0] * len(lines),
         strict=True,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.domain.command import Command, Receipt
+from processor.domain.command import Command, Receipt, ReturnedLine
 from processor.domain.fingerprint import FIELDS, differing_fields, fingerprint
 from tests.property.strategies import commands, identifiers
 
@@ -90,3 +90,25 @@ def test_equal_checksums_do_not_make_a_repeat(
 ) -> None:
     stores = [command._replace(store_id=store) for store in colliding_identifiers]
     assert differing_fields(*map(fingerprint, stores))
+
+
+@pytest.mark.parametrize(
+    "field, value, name",
+    [
+        ("offline", True, "offline"),
+        ("reward_ids", ("ten", "mug"), "reward_ids"),
+        ("quote_token", "token", "quote_token"),
+        ("original_key", "key", "original_idempotency_key"),
+        ("returned", (ReturnedLine(1, 1_000),), "lines"),
+        ("points", -5, "points"),
+        ("hold_seconds", 60, "hold_seconds"),
+        ("reason", "SURVEY", "reason"),
+    ],
+)
+@given(command=commands())
+def test_what_only_some_calls_have_is_named_as_in_their_requests(
+    command: Command, field: str, value: object, name: str
+) -> None:
+    other = fingerprint(command._replace(**{field: value}))
+    assert differing_fields(fingerprint(command), other) == [name]
+    assert differing_fields(other, fingerprint(command)) == [name]

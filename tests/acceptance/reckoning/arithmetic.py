@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 SECOND_US: Final = 1_000_000
@@ -19,17 +19,20 @@ def rounded(number: Fraction, rounding: str) -> int:
     return math.floor(number + Fraction(1, 2)) if rounding == "half_up" else math.floor(number)
 
 
-def split(total: int, amounts: Sequence[int]) -> list[int]:
+def split(total: int, amounts: Sequence[int], lines: Sequence[tuple[Any, ...]]) -> list[int]:
     """Proportional parts, each rounded down; what is missing goes to the largest remainders, one by one.
 
-    Of equal remainders that of the larger amount comes first.
+    Of equal remainders that of the larger amount comes first, of equal amounts that of the greatest line.
     """
     if not total:
         return [0] * len(amounts)
     exact = [Fraction(total * amount, sum(amounts)) for amount in amounts]
     parts = [math.floor(share) for share in exact]
     while sum(parts) < total:
-        behind = [(share - part, amount) for share, part, amount in zip(exact, parts, amounts, strict=True)]
+        behind = [
+            (share - part, amount, line)
+            for share, part, amount, line in zip(exact, parts, amounts, lines, strict=True)
+        ]
         parts[behind.index(max(behind))] += 1
     return parts
 

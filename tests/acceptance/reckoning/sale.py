@@ -1,7 +1,7 @@
 """What a receipt gives and takes: tier, discount, rewards, payment, earning, limits; in this order."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -89,6 +89,9 @@ class Reckoning:
     def available_points(self) -> int:
         return max(self.member.wallet.available_points, 0)
 
+    def _split(self, total: int, amounts: Sequence[int]) -> list[int]:
+        return split(total, amounts, self.ask.lines)
+
     # --- tier and discount ---
 
     def _find_tier(self) -> None:
@@ -112,7 +115,7 @@ class Reckoning:
         eligible = self._left_but(discount.get("excluded", {}))
         off_minor = self._share(sum(eligible), max(percents))
         if off_minor:
-            self._take_off("discount", split(off_minor, eligible))
+            self._take_off("discount", self._split(off_minor, eligible))
             self.is_earning = self.is_earning and discount.get("combined_with_earning", True)
 
     def _is_in(self, segment: str) -> bool:
@@ -137,7 +140,7 @@ class Reckoning:
         """Points belong to the lines as the money that they stand for."""
         amounts = by_line if any(by_line) else [line.amount_minor for line in self.ask.lines]
         self.spent_points += points
-        self.spent_by_line = added(self.spent_by_line, split(points, amounts))
+        self.spent_by_line = added(self.spent_by_line, self._split(points, amounts))
 
     # --- rewards ---
 
@@ -150,7 +153,8 @@ class Reckoning:
         segments = reward.get("segments", [])
         reasons = {
             "segment": bool(segments) and not any(map(self._is_in, segments)),
-            "points": reward["points"] > self.member.wallet.available_points - self.spent_points,
+            "points": not self.ask.is_offline
+            and reward["points"] > self.member.wallet.available_points - self.spent_points,
             "goods": not any(by_line),
         }
         for why, applies in reasons.items():
@@ -160,7 +164,7 @@ class Reckoning:
 
     def _worth(self, reward: RewardDocument) -> list[int]:
         if "discount_percent" in reward:
-            return split(self._share(sum(self.left), reward["discount_percent"]), self.left)
+            return self._split(self._share(sum(self.left), reward["discount_percent"]), self.left)
         if "delivery_category" in reward:
             return [
                 left if line.category == reward["delivery_category"] else 0
@@ -176,7 +180,7 @@ class Reckoning:
             else 0
             for line, left in zip(self.ask.lines, self.left, strict=True)
         ]
-        dearest = prices.index(max(prices))
+        dearest = max(range(len(prices)), key=lambda number: (prices[number], self.ask.lines[number]))
         return [price if number == dearest else 0 for number, price in enumerate(prices)]
 
     # --- points that pay ---
@@ -196,7 +200,7 @@ class Reckoning:
         if wanted:
             payable = self._left_but(self.redemption.get("excluded", {}))
             value_minor = min(math.floor(wanted * self._point_minor), sum(payable))
-            self.redeemed = split(value_minor, payable)
+            self.redeemed = self._split(value_minor, payable)
             self.left = less(self.left, self.redeemed)
             self._spend(wanted, self.redeemed)
             self.rules.append(Rule("redemption", -wanted, value_minor))
@@ -231,7 +235,7 @@ class Reckoning:
         if missing > 0 and self.program.get("offline", {}).get("shortfall") != "allow_negative":
             self.shortfall_points = missing
             self.spent_points -= missing
-            self.spent_by_line = split(self.spent_points, self.spent_by_line)
+            self.spent_by_line = self._split(self.spent_points, self.spent_by_line)
 
     # --- earning ---
 
@@ -252,7 +256,7 @@ class Reckoning:
             self.earned_points = sum(self.earned_by_line)
         else:
             self.earned_points = self._points(rate, sum(counted, Fraction(0)))
-            self.earned_by_line = split(
+            self.earned_by_line = self._split(
                 self.earned_points, [minor * weight for minor, weight in zip(paid, weights, strict=True)]
             )
         if self.earned_points:

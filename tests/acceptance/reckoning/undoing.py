@@ -10,7 +10,7 @@ from loyalty.v1.transaction_service_pb2 import ReturnRequest, ReverseRequest
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.calendar import grace_until_us, slides_until_us
 from tests.acceptance.reckoning.limits import now_us
-from tests.acceptance.reckoning.member import Decided, Done, Member, Part
+from tests.acceptance.reckoning.member import NOTHING, Decided, Done, Member, Part, SoldLine
 from tests.acceptance.reckoning.replies import Refused, Rule
 from tests.acceptance.reckoning.sale import point_minor
 from tests.acceptance.reckoning.wallet import Slice, Wallet
@@ -91,15 +91,16 @@ def _undo(
 
 
 def _part_of(original: Done, returned_milli: Mapping[int, int]) -> Part:
-    """What belongs to so much of each line, each figure rounded down."""
-    part = Part()
-    for number, quantity_milli in returned_milli.items():
-        line = original.lines[number - 1]
-        share = Fraction(quantity_milli, line.quantity_milli)
-        part = Part(
-            *(so_far + math.floor(figure * share) for so_far, figure in zip(part, line.part, strict=True))
-        )
-    return part
+    """What belongs to so much of each line: every figure rounded down, and what was paid with money, too."""
+    parts = [_share(original.lines[number - 1], milli) for number, milli in returned_milli.items()]
+    return Part(*map(sum, zip(NOTHING, *parts, strict=True)))
+
+
+def _share(line: SoldLine, quantity_milli: int) -> Part:
+    share = Fraction(quantity_milli, line.quantity_milli)
+    earned, redeemed, by_points, discount, _ = (math.floor(figure * share) for figure in line.part)
+    paid_minor = math.floor(line.part.paid_minor * share)
+    return Part(earned, redeemed, by_points, discount, by_points + discount + paid_minor)
 
 
 def _last(slices: Sequence[Slice], skipped: int, points: int) -> Iterator[Slice]:
