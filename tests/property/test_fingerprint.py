@@ -1,7 +1,7 @@
 """The fingerprint tells a repeat from a reuse of the key, and names what differs."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import pytest
@@ -107,7 +107,7 @@ def test_equal_checksums_do_not_make_a_repeat(
 )
 @given(command=commands())
 def test_what_only_some_calls_have_is_named_as_in_their_requests(
-    command: Command, field: str, value: object, name: str
+    command: Command, field: str, value: Any, name: str
 ) -> None:
     other = fingerprint(command._replace(**{field: value}))
     assert differing_fields(fingerprint(command), other) == [name]
