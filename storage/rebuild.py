@@ -1,12 +1,14 @@
 """The accounts, computed again from the rows of the ledger alone, into a database that has none."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple
 
 import asyncpg
 
 from processor.domain.account import Account
+from processor.domain.maturity import next_due_us
 from processor.domain.operation import Operation, account_after
+from processor.domain.state import decode_state
 from storage.audit import LEDGER_FIELDS, UNDECODABLE
 from storage.owner import owner_connection
 from storage.queries import load_queries
@@ -14,6 +16,7 @@ from storage.queries import load_queries
 _SQL: Final = load_queries("rebuild")
 _OPERATIONS: Final = load_queries("archive")["operations"].format(name="operation")
 _COLUMNS: Final = ("chain_id", "member_id", *LEDGER_FIELDS)
+_DUE_COLUMNS: Final = ("chain_id", "due_at", "member_id")
 _ROWS_AT_ONCE: Final = 2_000
 
 
@@ -59,18 +62,30 @@ async def _copy(
     on_progress: Callable[[int], None],
 ) -> Rebuilt:
     members = operations = 0
-    rows: list[tuple[object, ...]] = []
+    some: list[tuple[int, Account]] = []
     async for chain_id, account in accounts:
-        rows.append((chain_id, *account[: len(_COLUMNS) - 1]))
+        some.append((chain_id, account))
         members += 1
         operations += account.member_sequence
-        if len(rows) == _ROWS_AT_ONCE:
-            await target.copy_records_to_table("account", records=rows, columns=_COLUMNS)
+        if len(some) == _ROWS_AT_ONCE:
+            await _write(some, target)
             on_progress(members)
-            rows = []
-    await target.copy_records_to_table("account", records=rows, columns=_COLUMNS)
+            some = []
+    await _write(some, target)
     on_progress(members)
     return Rebuilt(members, operations)
+
+
+async def _write(accounts: Sequence[tuple[int, Account]], target: asyncpg.Connection) -> None:
+    """Accounts, and when the next thing of each is due."""
+    rows = [(chain_id, *account[: len(_COLUMNS) - 1]) for chain_id, account in accounts]
+    await target.copy_records_to_table("account", records=rows, columns=_COLUMNS)
+    dues = [
+        (chain_id, due_us, account.member_id)
+        for chain_id, account in accounts
+        if (due_us := next_due_us(decode_state(account.state))) is not None
+    ]
+    await target.copy_records_to_table("due", records=dues, columns=_DUE_COLUMNS)
 
 
 async def _replayed(connection: asyncpg.Connection) -> AsyncIterator[tuple[int, Account]]:

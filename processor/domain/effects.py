@@ -1,6 +1,7 @@
 """What an operation does to a member's state, as the ledger keeps it: the state is the sum of these."""
 
 import struct
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from itertools import chain
@@ -106,10 +107,13 @@ def _add_active(lots: tuple[Lot, ...], changes: Sequence[LotChange]) -> tuple[Lo
     dated = [change for change in changes if not change.active_at_us and change.expires_at_us]
     if not dated:
         return lots
-    points = dict(lots)
+    changed = list(lots)
     for _, expires_at_us, change in dated:
-        points[expires_at_us] = points.get(expires_at_us, 0) + change
-    return tuple([Lot(*each) for each in sorted(points.items()) if each[1]])
+        at = bisect_left(changed, (expires_at_us,))
+        is_there = at < len(changed) and changed[at].expires_at_us == expires_at_us
+        points = change + (changed[at].points if is_there else 0)
+        changed[at : at + is_there] = [Lot(expires_at_us, points)] if points else []
+    return tuple(changed)
 
 
 def _add_pending(pending: tuple[PendingLot, ...], changes: Sequence[LotChange]) -> tuple[PendingLot, ...]:

@@ -4,6 +4,7 @@ from hashlib import blake2b
 from typing import Final
 
 from processor.domain.account import Account
+from processor.domain.calendar import day_of
 from processor.domain.command import Command, Kind
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import Effects, LotChange
@@ -12,7 +13,8 @@ from processor.domain.maturity import release, undated_expiry_us
 from processor.domain.outcomes import Outcome
 from processor.domain.points import redemption_value_minor
 from processor.domain.program import Program
-from processor.domain.rules.payment import insufficient
+from processor.domain.rules.limits import counted_for
+from processor.domain.rules.payment import insufficient, redeemed_on_day
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, Lot, MemberState, decode_state
 
@@ -27,7 +29,7 @@ def hold_id_of(idempotency_key: str) -> int:
 def decide_hold(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
     """Raises Refusal: minimum, limit, balance, too many open holds."""
     state = decode_state(account.state)
-    _refuse_hold(account, state, command, program)
+    _refuse_hold(account, state, command, program, situation)
     seconds = command.hold_seconds or program.holds.default_seconds
     expires_at_us = situation.now_us + min(seconds, program.holds.maximum_seconds) * _US
     drawn = draw(state, account.balance_points, command.points)
@@ -41,28 +43,42 @@ def decide_hold(account: Account, command: Command, program: Program, situation:
     )
 
 
-def _refuse_hold(account: Account, state: MemberState, command: Command, program: Program) -> None:
+def _refuse_hold(
+    account: Account, state: MemberState, command: Command, program: Program, situation: Situation
+) -> None:
     if command.points < program.minimum_points:
         raise Refusal(
             Outcome.REDEMPTION_BELOW_MINIMUM,
             minimum_points=program.minimum_points,
             redeem_points=command.points,
         )
-    limit_points = _points_limit(program)
+    limit_points = _points_limit(state, program, situation)
     if limit_points is not None and command.points > limit_points:
         raise Refusal(Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=command.points)
     available_points = state.available_points(account.balance_points)
     if command.points > available_points:
         raise insufficient(account.balance_points, available_points, command.points)
-    if len(state.holds) >= program.holds.open_max:
+    hold_id = hold_id_of(command.idempotency_key)
+    # A key may be used again after the chain's window, while its first hold is still open.
+    is_held = any(hold.hold_id == hold_id for hold in state.holds)
+    if len(state.holds) >= program.holds.open_max or is_held:
         raise Refusal(Outcome.TOO_MANY_HOLDS, open_max=program.holds.open_max)
 
 
-def _points_limit(program: Program) -> int | None:
-    """The most points of an order, as far as it does not depend on its receipt; None if there is no such."""
+def _points_limit(state: MemberState, program: Program, situation: Situation) -> int | None:
+    """The most points of an order, as far as it does not depend on its receipt; None if there is no such.
+
+    What is held already counts for today.
+    """
     if not program.maximum_share_percent:
         return 0
-    return program.payment.receipt_points_max or None
+    payment, limits = program.payment, []
+    if payment.receipt_points_max:
+        limits.append(payment.receipt_points_max)
+    if payment.day_points_max:
+        used = redeemed_on_day(state, day_of(situation.now_us, program.timezone)) + state.held_points
+        limits.append(max(payment.day_points_max - used, 0))
+    return min(limits, default=None)
 
 
 def decide_capture(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
@@ -78,7 +94,9 @@ def decide_capture(account: Account, command: Command, program: Program, situati
         redeemed_points=points,
         redeemed_minor=value_minor,
         total_minor=value_minor,
-        effects=_capture(account, state, hold, points, program, situation),
+        effects=_capture(account, state, hold, points, program, situation)._replace(
+            counted=counted_for(program, command, situation.now_us, 0, points)
+        ),
         applied_rules=(AppliedRule("redemption", -points, value_minor),),
     )
 

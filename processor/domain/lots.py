@@ -1,6 +1,8 @@
 """How points go into a member's lots, come out of them, and come back."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from processor.domain.effects import LotChange
@@ -22,15 +24,19 @@ def draw(state: MemberState, balance_points: int, points: int) -> tuple[LotChang
         if taken:
             changes.append(LotChange(0, expires_at_us, -taken))
             points -= taken
+        if not points:
+            break
     if points:
         changes.append(LotChange(0, 0, -points))
     return tuple(changes)
 
 
-def _by_expiry(state: MemberState, balance_points: int) -> list[Lot]:
+def _by_expiry(state: MemberState, balance_points: int) -> Iterator[Lot]:
+    """All lots and the undated points, soonest first."""
     undated = Lot(0, max(state.undated_points(balance_points), 0))
     undated_at_us = state.undated_expires_at_us or _NEVER_US
-    return sorted((*state.lots, undated), key=lambda lot: lot.expires_at_us or undated_at_us)
+    sooner = bisect_left(state.lots, (undated_at_us,))
+    return chain(state.lots[:sooner], (undated,), state.lots[sooner:])
 
 
 def drawn_slices(changes: Iterable[LotChange], points: int) -> tuple[Lot, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from processor.domain.account import Account
+from processor.domain.calendar import month_of
 from processor.domain.command import Command, Kind, LineItem, ReturnedLine, lines_from_text
 from processor.domain.dating import grace_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
@@ -14,6 +15,7 @@ from processor.domain.effects import (
     LotChange,
     Qualified,
     ReturnedPart,
+    TierBase,
     apply_effects,
     decode_effects,
 )
@@ -25,6 +27,7 @@ from processor.domain.points import apportion, redemption_value_minor
 from processor.domain.program import Program, ShortfallPolicy
 from processor.domain.situation import Situation
 from processor.domain.state import Lot, MemberState, decode_state
+from processor.domain.tiers import newly_settled
 
 _REVERSIBLE: Final = frozenset({Kind.ACCRUE, Kind.REDEEM, Kind.CHECKOUT, Kind.CAPTURE, Kind.ADJUST})
 
@@ -112,6 +115,7 @@ def _undo(
             lots=taken.lots,
             undated_expires_at_us=undated_us,
             qualified=_disqualified(effects, before, after),
+            tier_base=_settled_base(state, program, situation),
             returned=tuple([ReturnedPart(*line) for line in returned]),
             shortfall_points=taken.shortfall_points,
         )
@@ -241,6 +245,13 @@ def _own_lots(
                 points -= taken
                 added_left -= taken
     return tuple(changes)
+
+
+def _settled_base(state: MemberState, program: Program, situation: Situation) -> TierBase | None:
+    """A period that has ended is not gone back on: its end is noted before anything is taken from it."""
+    if program.tiers is None:
+        return None
+    return newly_settled(program.tiers, state.qualification, month_of(situation.now_us, program.timezone))
 
 
 def _disqualified(effects: Effects, before: Part, after: Part) -> tuple[Qualified, ...]:

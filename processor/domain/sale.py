@@ -56,7 +56,7 @@ class Sale:
         self.undated_expires_at_us: int | None = None
         self.qualified: tuple[Qualified, ...] = ()
         self.tier_base: TierBase | None = None
-        self.counted: list[Counted] = []
+        self.counted: tuple[Counted, ...] = ()
 
     @property
     def is_online(self) -> bool:
@@ -121,7 +121,7 @@ class Sale:
             undated_expires_at_us=self.undated_expires_at_us,
             qualified=self.qualified,
             tier_base=self.tier_base,
-            counted=tuple(self.counted),
+            counted=self.counted,
             shares=self._shares() if self.command.receipt.lines else (),
             shortfall_points=self.shortfall_points,
         )

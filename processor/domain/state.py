@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 
@@ -166,7 +166,7 @@ def _decode(data: bytes) -> MemberState:
     numbers = iter(struct.unpack(f"<{len(data) // 8}q", data))
     take = numbers.__next__
     return MemberState(
-        tuple([Lot(take(), take()) for _ in range(take())]),
+        _read_lots(numbers, take()),
         tuple([PendingLot(take(), take(), take()) for _ in range(take())]),
         tuple([_read_hold(numbers) for _ in range(take())]),
         take(),
@@ -177,6 +177,11 @@ def _decode(data: bytes) -> MemberState:
     )
 
 
+def _read_lots(numbers: Iterator[int], count: int) -> tuple[Lot, ...]:
+    pairs = islice(numbers, 2 * count)
+    return tuple(map(Lot._make, zip(pairs, pairs, strict=True)))
+
+
 def _read_hold(numbers: Iterator[int]) -> Hold:
     take = numbers.__next__
-    return Hold(take(), take(), tuple([Lot(take(), take()) for _ in range(take())]))
+    return Hold(take(), take(), _read_lots(numbers, take()))

@@ -74,6 +74,13 @@ def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBa
     return TierBase(min(level, highest), period * length)
 
 
+def newly_settled(rules: TierRules, qualification: Qualification, month: int) -> TierBase | None:
+    """The same, if it is not what is noted already."""
+    base = settle(rules, qualification, month)
+    noted = (qualification.base_level, qualification.base_month)
+    return base if base != noted else None
+
+
 def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int:
     match rules.downgrade:
         case Downgrade.NEVER:

@@ -47,6 +47,14 @@ async def accounts(dsn: str) -> list[asyncpg.Record]:
     return list(rows)
 
 
+async def noted(dsn: str) -> list[int]:
+    """The members of whom something is due some time."""
+    connection = await connect(dsn)
+    rows = await connection.fetch("SELECT member_id FROM due ORDER BY chain_id, member_id")
+    await connection.close()
+    return [row["member_id"] for row in rows]
+
+
 @pytest.mark.usefixtures("ledger")
 async def test_the_accounts_are_the_same(database: str, other_database: str) -> None:
     progress: list[tuple[int, int]] = []
@@ -56,6 +64,7 @@ async def test_the_accounts_are_the_same(database: str, other_database: str) -> 
     expected = await accounts(database)
     assert [bool(row["state"]) for row in expected] == [False, False, True] * 2
     assert await accounts(other_database) == expected
+    assert await noted(other_database) == [row["member_id"] for row in expected if row["state"]]
 
 
 async def test_of_an_empty_ledger_nothing_is_made(database: str, other_database: str) -> None:

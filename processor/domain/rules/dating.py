@@ -26,6 +26,14 @@ def _slide(sale: Sale, balance_points: int) -> None:
     """Activity puts the expiry of the undated points off, if there are any."""
     state = apply_effects(sale.state, NO_EFFECTS._replace(lots=sale.lots))
     has_undated = state.undated_points(balance_points) > 0
-    expires_at_us = sliding_expiry_us(sale.program, sale.situation.now_us) if has_undated else 0
+    expires_at_us = _undated_expiry_us(sale) if has_undated else 0
     if expires_at_us != sale.state.undated_expires_at_us:
         sale.undated_expires_at_us = expires_at_us
+
+
+def _undated_expiry_us(sale: Sale) -> int:
+    """Where points get dates of their own now, those without keep the time that they had together."""
+    lots = sale.program.lots
+    if lots and not lots.sliding_days and lot_times_us(sale.program, sale.at_us, sale.at_us)[1]:
+        return sale.state.undated_expires_at_us
+    return sliding_expiry_us(sale.program, sale.situation.now_us)

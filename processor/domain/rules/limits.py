@@ -30,9 +30,22 @@ def keep_limits(sale: Sale) -> None:
     """
     for limit in sale.program.limits:
         _keep(sale, limit)
-    sale.counted.append(_count(sale, _MEMBER))
-    if sale.command.card and any(limit.scope is LimitScope.CARD for limit in sale.program.limits):
-        sale.counted.append(_count(sale, card_subject(sale.command.card)))
+    sale.counted = counted_for(
+        sale.program, sale.command, sale.situation.now_us, sale.earned_points, sale.redeemed_points
+    )
+
+
+def counted_for(
+    program: Program, command: Command, now_us: int, earned_points: int, redeemed_points: int
+) -> tuple[Counted, ...]:
+    """What an applied operation adds to the tallies of its member and its card, as far as they are kept."""
+    if not counts_operations(program):
+        return ()
+    hour, day = hour_of(now_us), day_of(now_us, program.timezone)
+    subjects = [_MEMBER]
+    if command.card and any(limit.scope is LimitScope.CARD for limit in program.limits):
+        subjects.append(card_subject(command.card))
+    return tuple([Counted(subject, hour, day, earned_points, redeemed_points) for subject in subjects])
 
 
 def _keep(sale: Sale, limit: Limit) -> None:

@@ -6,6 +6,7 @@ from processor.domain.outcomes import Outcome
 from processor.domain.points import points_worth_at_most, redemption_value_minor
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
+from processor.domain.state import MemberState
 
 
 @rule(Stage.PAYMENT, always)
@@ -72,10 +73,14 @@ def _take_what_is_there(sale: Sale) -> None:
 
 
 def _redeemed_today(sale: Sale) -> int:
-    today = day_of(sale.situation.now_us, sale.program.timezone)
+    return redeemed_on_day(sale.state, day_of(sale.situation.now_us, sale.program.timezone))
+
+
+def redeemed_on_day(state: MemberState, day: int) -> int:
+    """The points that the member has redeemed on a day."""
+    # The day may have begun by another's clock.
     return sum(
         tally.day_redeemed_points
-        for tally in sale.state.tallies
-        # The day may have begun by another's clock.
-        if not tally.subject and tally.day in (today, today + 1)
+        for tally in state.tallies
+        if not tally.subject and tally.day in (day, day + 1)
     )

@@ -5,7 +5,7 @@ from processor.domain.command import Kind
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import PERCENT, Sale
-from processor.domain.tiers import level_above, qualified, settle, tier_of
+from processor.domain.tiers import level_above, newly_settled, qualified, settle, tier_of
 
 
 def _has_tiers(program: Program) -> bool:
@@ -21,8 +21,7 @@ def find_tier(sale: Sale) -> None:
     base = settle(tiers, sale.state.qualification, now_month)
     sale.tier_level = level_above(tiers, sale.state.qualification, base, now_month)
     sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
-    if base != (sale.state.qualification.base_level, sale.state.qualification.base_month):
-        sale.tier_base = base
+    sale.tier_base = newly_settled(tiers, sale.state.qualification, now_month)
     if sale.tier_percent != PERCENT:
         sale.apply("tiers")
 

@@ -40,12 +40,16 @@ _SALES: Final = ("ACCRUE", "REDEEM", "CHECKOUT")
 _SPENDING: Final = ("HOLD", "CAPTURE")
 _UNRECORDED: Final = ("ORIGINAL_NOT_FOUND",)
 _BESIDE_SALES: Final[dict[str, Callable[[ProgramDocument, Member, Any], Decided]]] = {
-    "HOLD": hold,
-    "CAPTURE": capture,
     "VOID": void,
     "REVERSE": reverse,
     "RETURN": bring_back,
     "ADJUST": adjust,
+}
+
+
+_OF_ORDERS: Final[dict[str, Callable[[ProgramDocument, Member, Any, Limits], Decided]]] = {
+    "HOLD": hold,
+    "CAPTURE": capture,
 }
 
 
@@ -208,6 +212,8 @@ class Model:
 
     def _decide(self, call: OperationRequest, member: Member, program: ProgramDocument) -> Decided:
         request: Any = write_of(call)
+        if kind_of(call) in _OF_ORDERS:
+            return _OF_ORDERS[kind_of(call)](program, member, request, Limits(member, self._sales))
         decide = _BESIDE_SALES.get(kind_of(call))
         return decide(program, member, request) if decide else self._sell(call, member, program)
 

@@ -57,6 +57,12 @@ class Limits:
         own = [sold for sold in self._sales if sold.member is self._member and sold.day == today]
         return sum(sold.redeemed_points for sold in own)
 
+    def captured(self, program: ProgramDocument, card: str, points: int) -> Sold:
+        """A capture counts for its member and card, not for the shop where the order is handed out."""
+        at_us = now_us()
+        day = day_at(at_us, zone_of(program)).toordinal()
+        return Sold(at_us // _HOUR_US, day, self._member, card, "", "", 0, points)
+
     def check(
         self, program: ProgramDocument, ask: Ask, earned_points: int, redeemed_points: int
     ) -> list[str]:

@@ -9,7 +9,7 @@ from loyalty.v1.transaction_service_pb2 import CaptureRequest, HoldRequest, Void
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.arithmetic import SECOND_US
 from tests.acceptance.reckoning.calendar import slides_until_us
-from tests.acceptance.reckoning.limits import now_us
+from tests.acceptance.reckoning.limits import Limits, counts, now_us
 from tests.acceptance.reckoning.member import Decided, Done, Member, Part
 from tests.acceptance.reckoning.replies import AfterRecord, Refused, Rule
 from tests.acceptance.reckoning.sale import insufficient, point_minor
@@ -22,7 +22,7 @@ _OPEN_MAX: Final = 10
 _ENDS: Final = {"CAPTURE": "HOLD_CAPTURED", "VOID": "HOLD_VOID", "": "HOLD_EXPIRED"}
 
 
-def hold(program: ProgramDocument, member: Member, request: HoldRequest) -> Decided:
+def hold(program: ProgramDocument, member: Member, request: HoldRequest, limits: Limits) -> Decided:
     """Raises Refused."""
     rules = program.get("holds", {})
     minimum = program["redemption"]["minimum_points"] if "redemption" in program else 1
@@ -31,6 +31,9 @@ def hold(program: ProgramDocument, member: Member, request: HoldRequest) -> Deci
     limit = program["redemption"].get("maximum_points_per_receipt") if "redemption" in program else 0
     if limit is not None and request.points > limit:
         raise Refused("REDEMPTION_ABOVE_LIMIT", limit_points=limit, redeem_points=request.points)
+    most = _most(program, member, limits)
+    if request.points > most:
+        raise Refused("REDEMPTION_ABOVE_LIMIT", limit_points=most, redeem_points=request.points)
     if request.points > member.wallet.available_points:
         raise insufficient(member, request.points)
     open_max = rules.get("open_max", _OPEN_MAX)
@@ -49,7 +52,19 @@ def hold(program: ProgramDocument, member: Member, request: HoldRequest) -> Deci
     return Decided(fields, wallet, Done("HOLD"))
 
 
-def capture(program: ProgramDocument, member: Member, request: CaptureRequest) -> Decided:
+def _most(program: ProgramDocument, member: Member, limits: Limits) -> float:
+    """What a receipt and a day allow, if anything does; what is held already counts for today."""
+    if "redemption" not in program:
+        return 0
+    redemption = program["redemption"]
+    used = limits.redeemed_today(program) + member.wallet.held_points
+    return min(
+        redemption.get("maximum_points_per_receipt", math.inf),
+        max(redemption.get("maximum_points_per_day", math.inf) - used, 0),
+    )
+
+
+def capture(program: ProgramDocument, member: Member, request: CaptureRequest, limits: Limits) -> Decided:
     """Spend held points, those that expire soonest first; the rest comes back. Raises Refused."""
     wallet, held = _end_hold(member, request)
     points = request.points or held.points
@@ -66,7 +81,8 @@ def capture(program: ProgramDocument, member: Member, request: CaptureRequest) -
         "applied_rules": [Rule("redemption", -points, value_minor)],
     }
     whole = Part(redeemed_points=points, redeemed_minor=value_minor, total_minor=value_minor)
-    return Decided(fields, wallet, Done("CAPTURE", whole=whole, drawn=drawn))
+    sold = limits.captured(program, request.card or request.phone, points) if counts(program) else None
+    return Decided(fields, wallet, Done("CAPTURE", whole=whole, drawn=drawn), sold=sold)
 
 
 def void(program: ProgramDocument, member: Member, request: VoidRequest) -> Decided:
