@@ -55,14 +55,16 @@ def test_the_comparison_measures_every_subject(tmp_path: Path) -> None:
     assert (report["postgres"]["fsync"], report["postgres"]["synchronous_commit"]) == ("on", "on")
     figures = report["figures"]
     assert set(figures) == {
-        *("floor", "empty handler", "unary", "unary, 1 % traced", "batch of 500", "stream, 100 a message")
+        *("floor", "empty handler", "unary", "unary, 1 % traced", "unary, rich program"),
+        *("checkout of 30 lines, rich", "batch of 500", "stream, 100 a message"),
     }
-    for subject in figures.values():
-        assert subject.keys() >= FIGURES
-        assert len(subject["operations_per_second"]["rounds"]) == 2
-        assert subject["operations_per_second"]["low"] > 0
+    for measured in figures.values():
+        assert measured.keys() >= FIGURES
+        assert len(measured["operations_per_second"]["rounds"]) == 2
+        assert measured["operations_per_second"]["low"] > 0
     assert figures["floor"]["throughput_to_floor"]["median"] == 1
-    assert figures["unary, 1 % traced"]["server_to_untraced"]["low"] > 0
+    for subject in ("unary, 1 % traced", "unary, rich program", "checkout of 30 lines, rich"):
+        assert figures[subject]["server_to_unary"]["low"] > 0
     costs = report["tracing_us"]
     assert 0 < costs["off_call_us"] < costs["unsampled_call_us"] < costs["traced_us"]
     assert figures["batch of 500"]["batch_ops"]["median"] > figures["unary"]["batch_ops"]["low"] > 0
