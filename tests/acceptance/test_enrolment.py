@@ -8,7 +8,7 @@ import pytest
 
 from processor.domain.program_document import DEFAULT_PROGRAM
 from tests.chains import Chain, new_chain
-from tests.client import Till
+from tests.client import Till, Write
 from tests.requests import accrue, hold, redeem
 from tests.server import Server
 
@@ -40,7 +40,7 @@ async def test_64_first_uses_of_a_card_at_once_make_one_member(till: Till, chain
 
 
 async def test_what_comes_before_the_first_use_in_a_batch_finds_nobody(till: Till, chain: Chain) -> None:
-    calls = [redeem(0, 5, **NEW), hold(0, 5, **NEW), accrue(0, **NEW), redeem(0, 1, **NEW)]
+    calls: list[Write] = [redeem(0, 5, **NEW), hold(0, 5, **NEW), accrue(0, **NEW), redeem(0, 1, **NEW)]
     answers = await till.batch(calls)
 
     reasons = [answer.reason for answer in answers]
