@@ -70,6 +70,7 @@ class Settlement:
         self._state: BatchState
         self._ours: dict[str, Operation] = {}
         self._unclaimed: set[str] = set()
+        self._strangers: set[str] = set()
         self.replies: list[Reply | None] = []
 
     def occurred_at_us(self) -> list[int]:
@@ -96,18 +97,17 @@ class Settlement:
 
     def cards_to_enrol(self, loaded: Loaded) -> list[str]:
         """Cards of nobody's whose first use makes a member, by the program."""
-        return list(
-            {
-                command.card
-                for command in self._keyed
-                if command.card
-                and command.kind in _ENROLLING
-                and command.card not in loaded.cards
-                and self._program.enrols
-                and self._is_in_window(command)
-                and command.idempotency_key not in loaded.recorded
-            }
-        )
+        self._strangers = {
+            command.card
+            for command in self._keyed
+            if command.card
+            and command.kind in _ENROLLING
+            and command.card not in loaded.cards
+            and self._program.enrols
+            and self._is_in_window(command)
+            and command.idempotency_key not in loaded.recorded
+        }
+        return list(self._strangers)
 
     @property
     def operations(self) -> list[Operation]:
@@ -181,7 +181,7 @@ class Settlement:
         member_id = command.member_id
         if command.card:
             holder = self._state.holder(command.card)
-            if holder is None:
+            if holder is None or self._is_too_early(command):
                 return self._refuse(Outcome.MEMBER_NOT_FOUND)
             if holder.status != CardStatus.OPEN and (refused := _refused_card(holder.status, command)):
                 return self._refuse(refused)
@@ -193,6 +193,12 @@ class Settlement:
             return self._refuse(Outcome.MEMBER_CLOSED)
         account = self._mature(member_id) if account.state else account
         return self._decide(command, payload, lines, account)
+
+    def _is_too_early(self, command: Command) -> bool:
+        """Whether it comes before the first use that makes the member: members are made for a whole batch."""
+        if command.kind in _ENROLLING:
+            self._strangers.discard(command.card)
+        return command.card in self._strangers
 
     def _decide(self, command: Command, payload: bytes, lines: str, account: Account) -> Reply:
         program = self._program_for(command)

@@ -149,9 +149,20 @@ class Household:
         self.counted_minor = 0
         self.sold: dict[int, Sold] = {}
 
-    def standing(self) -> Standing:
-        available, pending = sum(self.lots.values()), sum(self.pending.values())
-        return Standing(available + pending, available, pending, self.tier.name)
+    @property
+    def available_points(self) -> int:
+        return sum(self.lots.values())
+
+    @property
+    def balance_points(self) -> int:
+        return self.available_points + sum(self.pending.values())
+
+    def standing(self, now_us: int) -> Standing:
+        """As a reply tells it: what has expired is told in the balance once more, and nowhere else."""
+        balance_points = self.balance_points
+        self.let_time_pass(now_us)
+        pending_points = sum(self.pending.values())
+        return Standing(balance_points, self.available_points, pending_points, self.tier.name)
 
     @property
     def tier(self) -> Tier:
@@ -173,8 +184,8 @@ class Household:
         by_points = self._pay_with_points(call, lines, left)
         redeemed_points, shortfall_points = call.redeem_points, 0
         spent = _split(redeemed_points, by_points if any(by_points) else amounts, lines)
-        if redeemed_points > self.standing().available_points:
-            shortfall_points = redeemed_points - self.standing().available_points
+        if redeemed_points > self.available_points:
+            shortfall_points = redeemed_points - self.available_points
             redeemed_points -= shortfall_points
             spent = _split(redeemed_points, spent, lines)
         paid = [minor - points_minor for minor, points_minor in zip(left, by_points, strict=True)]
@@ -201,7 +212,7 @@ class Household:
             sum(paid),
             shortfall_points,
             0,
-            *self.standing(),
+            *self.standing(now_us),
         )
 
     def _pay_with_points(self, call: Any, lines: Sequence[Line], left: Sequence[int]) -> list[int]:
@@ -216,7 +227,7 @@ class Household:
             raise Refused("REDEMPTION_BELOW_MINIMUM")
         if not call.is_offline and call.redeem_points > limit:
             raise Refused("REDEMPTION_ABOVE_LIMIT")
-        if not call.is_offline and call.redeem_points > self.standing().available_points:
+        if not call.is_offline and call.redeem_points > self.available_points:
             raise Refused("INSUFFICIENT_POINTS")
         return _split(min(call.redeem_points, sum(payable)), payable, lines)
 
@@ -263,7 +274,7 @@ class Household:
             part.paid_minor - shortfall_minor,
             shortfall,
             shortfall_minor,
-            *self.standing(),
+            *self.standing(now_us),
         )
 
     def _restore(self, sold: Sold, skipped: int, points: int, now_us: int) -> int:
@@ -326,7 +337,7 @@ def recompute_rich(
         household = Household()
         told += _follow(household, own, lines, before[household_id])
         household.let_time_pass(now_us)
-        standings[household_id] = household.standing()
+        standings[household_id] = household.standing(now_us)
     columns = ["basket_id", "return_number", "household_id", *Told._fields]
     return Recomputed(pd.DataFrame(told, columns=columns), standings)
 
@@ -344,7 +355,7 @@ def _follow(
                 told = household.bring_back(call, now_us)
             else:
                 told = household.sell(call, lines[call.basket_id], now_us)
-            standing = household.standing()
+            standing = Standing(told.balance_points, told.available_points, told.pending_points, told.tier)
         except Refused as refusal:
             told = told_by_refusal(str(refusal), standing)
         yield call.basket_id, call.return_number, call.household_id, *told

@@ -84,8 +84,8 @@ def test_points_wait_a_week_and_last_half_a_year_to_the_end_of_the_month() -> No
     (now, a_week_ago, in_august), after = story.told()
     assert (now.available_points, now.pending_points) == (0, 10)
     assert (a_week_ago.available_points, a_week_ago.pending_points) == (20, 10)
-    # Of 31 August 2025: they expired as March began, and that is seen to before the next call.
-    assert in_august.available_points == 60
+    # Of 31 August 2025: they expired as March began, and leave the balance before the next call.
+    assert (in_august.balance_points, in_august.available_points) == (70, 20)
     assert after == Standing(30, 20, 10, "")
     # Until the end of August and of September.
     assert story.told(days_later=182)[1] == Standing(30, 30, 0, "")

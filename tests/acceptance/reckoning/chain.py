@@ -45,8 +45,6 @@ _BESIDE_SALES: Final[dict[str, Callable[[ProgramDocument, Member, Any], Decided]
     "RETURN": bring_back,
     "ADJUST": adjust,
 }
-
-
 _OF_ORDERS: Final[dict[str, Callable[[ProgramDocument, Member, Any, Limits], Decided]]] = {
     "HOLD": hold,
     "CAPTURE": capture,
@@ -258,12 +256,15 @@ class Model:
         )
 
     def _figures(self, member: Member) -> dict[str, object]:
-        """Where a member stands after the next entry."""
-        wallet = member.wallet
+        """Where a member stands after the next entry.
+
+        What has expired by then is part of the balance until it has an entry, but nobody is told to spend it.
+        """
+        wallet = _as_of_now(member).wallet
         return {
             "member_id": member.member_id,
             "member_sequence": len(member.history) + 1,
-            "balance_points": wallet.balance_points,
+            "balance_points": member.wallet.balance_points,
             "available_points": wallet.available_points,
             "held_points": wallet.held_points,
             "pending_points": wallet.pending_points,

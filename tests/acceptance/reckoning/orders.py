@@ -28,9 +28,6 @@ def hold(program: ProgramDocument, member: Member, request: HoldRequest, limits:
     minimum = program["redemption"]["minimum_points"] if "redemption" in program else 1
     if request.points < minimum:
         raise Refused("REDEMPTION_BELOW_MINIMUM", minimum_points=minimum, redeem_points=request.points)
-    limit = program["redemption"].get("maximum_points_per_receipt") if "redemption" in program else 0
-    if limit is not None and request.points > limit:
-        raise Refused("REDEMPTION_ABOVE_LIMIT", limit_points=limit, redeem_points=request.points)
     most = _most(program, member, limits)
     if request.points > most:
         raise Refused("REDEMPTION_ABOVE_LIMIT", limit_points=most, redeem_points=request.points)
