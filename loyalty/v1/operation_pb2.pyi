@@ -344,7 +344,9 @@ class Operation(_message.Message):
     """
     available_points: _builtins.int
     """Points that the member can spend after this operation. Below zero it is a debt. (Operations recorded
-    before there was this field have 0 here: then it is balance_points.)
+    before there was this field have 0 here: then it is balance_points.) What a capture or a void gives back of
+    points that have expired meanwhile is not counted here any more; the EXPIRE entry that takes it off the
+    balance follows.
     """
     held_points: _builtins.int
     """Points that are set apart by holds after this operation."""
@@ -381,9 +383,7 @@ class Operation(_message.Message):
 
     @_builtins.property
     def applied_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedRule]:
-        """The rules that had a part in this, in the order in which they were applied. Empty for a program that has
-        nothing but one rate for earning and one value for redeeming.
-        """
+        """The rules that had a part in this, in the order in which they were applied."""
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
