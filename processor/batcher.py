@@ -5,6 +5,7 @@ meet in the same lane, so they apply in the order of their arrival.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -89,15 +90,26 @@ class Batcher:
 
     async def _apply(self, chain_id: int, group: CallGroup) -> list[Reply]:
         commands = [call.command for call in group.calls]
-        if self._cards.must_learn(chain_id, commands):
-            await self._cards.learn(chain_id, commands)
-        if self._is_draining:
+        if self._cards.must_learn(chain_id, commands) and not await self._has_learned(chain_id, group):
+            self._ledger.refuse(chain_id, group.calls, Outcome.STORAGE_UNAVAILABLE)
+        elif self._is_draining:
             self._ledger.refuse(chain_id, group.calls, Outcome.SHUTTING_DOWN)
         elif self._open_ops(chain_id) + len(commands) > self._queue_ops_max:
             self._ledger.refuse(chain_id, group.calls, Outcome.QUEUE_FULL)
         else:
             self._queue(chain_id, group)
         return await group.replies()
+
+    async def _has_learned(self, chain_id: int, group: CallGroup) -> bool:
+        """Look new cards up, one request after another; False if a till must be answered before that."""
+        deadline = min([call.deadline for call in group.calls])
+        answer_by = None if math.isinf(deadline) else deadline - _REPLY_MARGIN_SECONDS
+        try:
+            async with asyncio.timeout_at(answer_by):
+                await self._cards.learn(chain_id, [call.command for call in group.calls])
+        except TimeoutError:
+            return False
+        return True
 
     def _open_ops(self, chain_id: int) -> int:
         return sum(lane.open_ops(chain_id) for lane in self._lanes)
