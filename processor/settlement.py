@@ -21,7 +21,7 @@ from processor.domain.command import (
 from processor.domain.decide import decide
 from processor.domain.decision import Decision
 from processor.domain.fingerprint import differing_fields, fingerprint
-from processor.domain.maturity import Matured, matured, next_matured
+from processor.domain.maturity import Matured, next_matured
 from processor.domain.operation import Operation, Recorded, draft_operation, recorded_from, seal, state_after
 from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.program import Program
@@ -31,7 +31,6 @@ from processor.domain.standing import standing_after
 from processor.domain.times import format_us
 from processor.ports import Encoder, Reply
 
-_GIVING_BACK: Final = frozenset({Kind.CAPTURE, Kind.VOID})
 _ENROLLING: Final = frozenset({Kind.ACCRUE, Kind.CHECKOUT})
 _UNKEYED_REPLY: Final = Reply(Outcome.APPLIED, b"", replayed=False)
 
@@ -244,9 +243,6 @@ class Settlement:
         if decision.outcome is Outcome.APPLIED:
             state = state_after(state, decision.effects)
             after = account._replace(balance_points=draft.balance_points, state=state)
-            if command.kind in _GIVING_BACK:
-                # What comes back may have expired meanwhile: nobody is told that it can be spent.
-                after = matured(after, self._program, self._now_us)
             response = self._encoder.applied(
                 draft, decision, standing_after(after, self._program, self._now_us)
             )

@@ -344,8 +344,8 @@ class Operation(_message.Message):
     """
     available_points: _builtins.int
     """Points that the member can spend after this operation. Below zero it is a debt. (Operations recorded
-    before there was this field have 0 here: then it is balance_points.) What a capture or a void gives back of
-    points that have expired meanwhile is not counted here any more; the EXPIRE entry that takes it off the
+    before there was this field have 0 here: then it is balance_points.) Points that come to a lot which has
+    expired, from a hold or an offline sale, are not counted here; the EXPIRE entry that takes them off the
     balance follows.
     """
     held_points: _builtins.int

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
+from processor.domain.maturity import matured
 from processor.domain.program import Program
 from processor.domain.state import MemberState, decode_state
 from processor.domain.tiers import TierStanding, tier_standing
@@ -22,7 +23,9 @@ def standing_after(account: Account, program: Program, now_us: int) -> Standing:
     """The parts of the balance and the tier, as of `now_us`."""
     if not (account.state or program.tiers):
         return Standing(account.balance_points)
-    return standing_in(decode_state(account.state), account.balance_points, program, now_us)
+    # Points may come to a lot that has expired: nobody is told that they can be spent.
+    current = matured(account, program, now_us)
+    return standing_in(decode_state(current.state), current.balance_points, program, now_us)
 
 
 def standing_in(state: MemberState, balance_points: int, program: Program, now_us: int) -> Standing:

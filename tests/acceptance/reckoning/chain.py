@@ -109,7 +109,11 @@ class Model:
         try:
             member = self._find(request, is_enrolling=True, is_spending=ask.is_spending)
             limits = Limits(member, self._sales)
-            return Outcome("", show(self._version_at(now_us()).program, _as_of_now(member), ask, limits))
+            shown = show(self._version_at(now_us()).program, _as_of_now(member), ask, limits)
+            _refuse_out_of_range(
+                member, member.wallet.balance_points + shown["earned_points"] - shown["redeemed_points"]
+            )
+            return Outcome("", shown)
         except Refused as refusal:
             return refusal.outcome
 
@@ -199,7 +203,7 @@ class Model:
         version = self._version_at(microseconds(request.occurred_at) if call.offline else now_us())
         try:
             decided = self._decide(call, member, version.program)
-            _refuse_out_of_range(member, decided)
+            _refuse_out_of_range(member, decided.wallet.balance_points)
         except Refused as refusal:
             if refusal.outcome.reason in _UNRECORDED:
                 raise
@@ -302,8 +306,8 @@ def _repeat(entry: Entry, payload: Mapping[str, object]) -> Expected:
     return Expected(entry.outcome, replayed=True, entry=entry)
 
 
-def _refuse_out_of_range(member: Member, decided: Decided) -> None:
-    if abs(decided.wallet.balance_points) > BALANCE_POINTS_MAX:
+def _refuse_out_of_range(member: Member, balance_points: int) -> None:
+    if abs(balance_points) > BALANCE_POINTS_MAX:
         raise Refused("BALANCE_OUT_OF_RANGE", balance_points=member.wallet.balance_points)
 
 

@@ -59,7 +59,7 @@ def _outdated(**changed: tuple[object, object]) -> Refused:
     return Refused("QUOTE_OUTDATED", **metadata)
 
 
-def show(program: ProgramDocument, member: Member, ask: Ask, limits: Limits) -> dict[str, object]:
+def show(program: ProgramDocument, member: Member, ask: Ask, limits: Limits) -> dict[str, Any]:
     """The fields of the response, without its token. Raises Refused."""
     sale = Reckoning(program, member, ask, limits).reckon()
     whole = sale.whole
