@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from processor.cli.child import service
@@ -20,6 +21,8 @@ from storage.migrate import migrate
 from storage.owner import owner_connection
 
 _LOOPBACK: Final = "127.0.0.1"
+_DAY_SECONDS: Final = 86_400
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Service(NamedTuple):
@@ -59,15 +62,16 @@ def own_service(
 
 
 @contextmanager
-def traced_service(
-    first: Service, collector_url: str, sample_ratio: float, workers: int
+def second_service(
+    first: Service, environment: Mapping[str, str] = _NOTHING, /, *, workers: int, **settings: object
 ) -> Iterator[Service]:
-    """A second one for the same chain that traces this share of its calls."""
-    settings = _settings(first.dsn, workers, trace="otlp", trace_sample_ratio=sample_ratio)
-    with service(settings, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector_url}) as process:
-        yield first._replace(
-            target=_target(settings), metrics_url=_metrics_url(settings), server_pid=process.pid
-        )
+    """Another one for the same chain, with other settings; `environment` has variables beside them.
+
+    It leaves it to the first one to measure the database.
+    """
+    own = _settings(first.dsn, workers, measure_seconds=_DAY_SECONDS, **settings)
+    with service(own, environment) as process:
+        yield first._replace(target=_target(own), metrics_url=_metrics_url(own), server_pid=process.pid)
 
 
 async def add_chain(
