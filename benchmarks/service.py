@@ -49,16 +49,32 @@ def own_service(
 
     Raises EmbeddedPostgresError, StorageFailure, DirectoryError or CommandError.
     """
-    with tempfile.TemporaryDirectory(prefix=f"loyalty-{chain_name}-") as directory:
+    with own_postgres(chain_name) as postgres:
+        dsn = postgres.dsn()
+        asyncio.run(migrate(dsn))
+        chain_id, api_key = asyncio.run(add_chain(dsn, chain_name, document, window_back_seconds))
+        with service_of(postgres, dsn, chain_id, api_key, workers) as own:
+            yield own
+
+
+@contextmanager
+def own_postgres(name: str, parent: Path | None = None) -> Iterator[EmbeddedPostgres]:
+    """Run a PostgreSQL in a directory of its own, in `parent` or among the temporary ones."""
+    with tempfile.TemporaryDirectory(prefix=f"loyalty-{name}-", dir=parent) as directory:
         Path(directory).chmod(0o711)  # root may have to run PostgreSQL as another user
         with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
-            dsn = postgres.dsn()
-            asyncio.run(migrate(dsn))
-            chain_id, api_key = asyncio.run(add_chain(dsn, chain_name, document, window_back_seconds))
-            settings = _settings(dsn, workers)
-            with service(settings) as process:
-                urls = _target(settings), _metrics_url(settings)
-                yield Service(*urls, chain_id, api_key, dsn, process.pid, postgres.pid)
+            yield postgres
+
+
+@contextmanager
+def service_of(
+    postgres: EmbeddedPostgres, dsn: str, chain_id: int, api_key: str, workers: int
+) -> Iterator[Service]:
+    """Serve a migrated database with a chain."""
+    settings = _settings(dsn, workers)
+    with service(settings) as process:
+        urls = _target(settings), _metrics_url(settings)
+        yield Service(*urls, chain_id, api_key, dsn, process.pid, postgres.pid)
 
 
 @contextmanager

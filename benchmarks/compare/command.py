@@ -1,5 +1,6 @@
 """`make bench`: the options, and what comes out."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,9 +9,10 @@ from rich.console import Console
 
 from benchmarks.compare.client import BenchmarkError
 from benchmarks.compare.printing import print_report
-from benchmarks.compare.report import write_json
+from benchmarks.compare.report import with_growth, write_json
 from benchmarks.compare.run import run_comparison
 from benchmarks.compare.settings import Settings
+from benchmarks.growth.report import read_growth
 from processor.cli.errors import CommandError
 from processor.domain.failures import StorageFailure
 from storage.embedded import EmbeddedPostgresError
@@ -47,18 +49,36 @@ def compare(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Write all figures here.")
     ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write a page with charts.")
+    ] = None,
+    growth_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--growth", metavar="FILE", exists=True, dir_okay=False, help="Figures of `make bench-growth`."
+        ),
+    ] = None,
 ) -> None:
     """Measure PostgreSQL's floor, baselines and the service, in interleaved rounds of one run.
 
     Exit status: 0 measured, whether or not targets are met; 1 `verify` found the ledger wrong; 2 it could not
     be done.
     """
+    if html_file and find_spec("matplotlib") is None:
+        raise BenchmarkError("--html needs matplotlib: run this by `make bench`, which installs it")
+    growth = read_growth(growth_file) if growth_file else None
     seconds = seconds or (_QUICK_SECONDS if quick else _SECONDS)
     members = members or (_QUICK_MEMBERS if quick else _MEMBERS)
     report = run_comparison(Settings(members, zipf, rounds, seconds, workers, quick))
+    if growth:
+        report = with_growth(report, growth)
     print_report(report)
     if json_file:
         write_json(report, json_file)
+    if html_file:
+        from benchmarks.compare.page import write_page
+
+        write_page(report, html_file)
     raise typer.Exit(0 if report.verified else 1)
 
 

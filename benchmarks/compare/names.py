@@ -16,6 +16,9 @@ BATCH: Final = "batch of 500"
 HOT_BATCH: Final = "batch of 500, one member"
 STREAM: Final = "stream, 100 a message"
 
+# What the service is measured by.
+BASELINES: Final = frozenset({FLOOR, PGBENCH, EMPTY, ROW})
+
 # What is measured after the rounds.
 IDLE: Final = "one call at a time"
 HALF_PEAK: Final = "half of the peak, open loop"

@@ -7,10 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.compare.client import BenchmarkError
 from benchmarks.compare.figures import Figure, Figures
+from benchmarks.compare.names import GROWTH
 from benchmarks.compare.targets import Judged, judge
 from benchmarks.compare.tracing import TracingCosts
 
-KIND: Final = "comparison"
+_KIND: Final = "comparison"
+_PARTS: Final = {"kind", "machine", "postgres", "settings", "figures"}
 
 
 class GrowthPoint(NamedTuple):
@@ -43,10 +45,20 @@ class Report(NamedTuple):
         return judge(self.figures)
 
 
+def with_growth(report: Report, points: Sequence[GrowthPoint]) -> Report:
+    """The report with that of a growth run, of which the largest ledger counts."""
+    return report._replace(growth=points, figures={**report.figures, GROWTH: growth_ratios(points)})
+
+
+def growth_ratios(points: Sequence[GrowthPoint]) -> Figures:
+    """The largest ledger beside the smallest."""
+    return {name: each for name, each in points[-1].figures.items() if name.endswith("_to_smallest")}
+
+
 def write_json(report: Report, path: Path) -> None:
     """The whole report, with every round of every figure."""
     whole = {
-        "kind": KIND,
+        "kind": _KIND,
         **report._asdict(),
         "figures": as_json(report.figures),
         "sweep": as_json(report.sweep),
@@ -72,14 +84,14 @@ def figures_from(value: Mapping[str, Any]) -> Figures:
     return {name: Figure(**figure) for name, figure in value.items()}
 
 
-def read_json(path: Path, kind: str) -> dict[str, Any]:
-    """A report of that kind, as it was written. Raises BenchmarkError."""
+def read_report(path: Path) -> dict[str, Any]:
+    """What `--json` has written. Raises BenchmarkError."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"cannot read {path}: {error}") from None
-    if not isinstance(value, dict) or value.get("kind") != kind:
-        raise BenchmarkError(f"{path} is no {kind}: name a file that --json has written")
+    if not isinstance(value, dict) or not _PARTS <= value.keys():
+        raise BenchmarkError(f"{path} is no report: name a file that --json has written")
     return value
 
 
