@@ -12,8 +12,8 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
+.PHONY: help run test test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+        lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
@@ -54,7 +54,7 @@ bench: $(VENV)/.pictures ## Compare the service with PostgreSQL's own limit and 
 bench-quick: $(VENV)/.pictures ## The same in about a minute, without what takes long
 	@$(PY) -m benchmarks.compare --quick --json bench-quick.json --html bench-quick.html $(growth) $(ARGS)
 
-bench-growth: $(VENV)/.dev ## Measure ledgers of up to 50 million rows (45 GB of disk; some 30 minutes)
+bench-growth: $(VENV)/.dev ## Measure ledgers of up to 50 million rows (needs 40 GB of disk)
 	@$(PY) -m benchmarks.growth --json growth.json $(ARGS)
 
 replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances

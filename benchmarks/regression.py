@@ -1,8 +1,8 @@
-"""`python -m benchmarks.regression OLD.json NEW.json`: has the service become slower from one commit to another?
+"""`python -m benchmarks.regression OLD.json NEW.json`: what has become slower from one commit to another.
 
-Both files are of `make bench` or of `make bench-growth`, with the same settings on the same machine. Ratios and CPU
-times are compared; throughput and latencies by the clock only if told so, as they move with whatever else a
-machine does.
+Both files are of `make bench` or of `make bench-growth`, with the same settings on the same machine. Ratios
+and CPU times are compared; throughput and latencies by the clock only if told so, as they move with whatever
+else a machine does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

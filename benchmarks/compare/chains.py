@@ -4,7 +4,9 @@ from typing import Final, NamedTuple
 
 from benchmarks.compare.settings import CHAINS_COUNT
 from benchmarks.rich_program import RICH_PROGRAM
-from benchmarks.service import Service, add_chain
+from benchmarks.service import Service
+from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
+from storage.directory import WINDOW_BACK_SECONDS, create_chain, create_key
 from storage.owner import Connection, owner_connection
 
 _ADD_MEMBERS: Final = """
@@ -23,21 +25,32 @@ class Chains(NamedTuple):
     many_api_keys: tuple[str, ...]
 
 
+class _Chain(NamedTuple):
+    id: int
+    api_key: str
+
+
 async def make_chains(service: Service, members: int) -> Chains:
     """Make them, and enrol so many members of each; the many share as many."""
-    floor_id, _ = await add_chain(service.dsn, "floor")
-    row_id, _ = await add_chain(service.dsn, "row")
-    idle_id, _ = await add_chain(service.dsn, "idle")
-    rich_id, rich_api_key = await add_chain(service.dsn, "rich", RICH_PROGRAM)
-    many = [await add_chain(service.dsn, f"chain-{number}") for number in range(CHAINS_COUNT)]
     async with owner_connection(service.dsn) as connection:
-        for chain_id in (service.chain_id, floor_id, row_id, idle_id, rich_id):
-            await add_members(connection, chain_id, members)
-        for chain_id, _ in many:
-            await add_members(connection, chain_id, members_of_one(members))
+        floor, row, idle = [await _add(connection, name, members) for name in ("floor", "row", "idle")]
+        rich = await _add(connection, "rich", members, RICH_PROGRAM)
+        names = [f"chain-{number}" for number in range(CHAINS_COUNT)]
+        many = [await _add(connection, name, members_of_one(members)) for name in names]
+        await add_members(connection, service.chain_id, members)
         await connection.execute("VACUUM ANALYZE account")
         await connection.execute("CHECKPOINT")
-    return Chains(floor_id, row_id, idle_id, rich_api_key, tuple(api_key for _, api_key in many))
+    return Chains(floor.id, row.id, idle.id, rich.api_key, tuple(each.api_key for each in many))
+
+
+async def _add(
+    connection: Connection, name: str, members: int, document: ProgramDocument = DEFAULT_PROGRAM
+) -> _Chain:
+    chain_id = await create_chain(
+        connection, name, window_back_seconds=WINDOW_BACK_SECONDS, document=document
+    )
+    await add_members(connection, chain_id, members)
+    return _Chain(chain_id, await create_key(connection, chain_id))
 
 
 async def add_members(connection: Connection, chain_id: int, members: int) -> None:

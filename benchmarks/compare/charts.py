@@ -98,6 +98,7 @@ def batch_chart(sweep: Mapping[str, Figures]) -> str:
         _line(costs, in_flight, [each["postgres_us"] for each in sweep.values()], "postgres", "PostgreSQL us")
         costs.set(ylabel="us of PostgreSQL's CPU an operation")
         costs.set_ylim(bottom=0)
+        _plain_numbers(axes.xaxis, axes.yaxis, costs.yaxis)
         axes.legend(handles=[axes.lines[0], costs.lines[0]], loc="upper center")
 
     return _svg(draw)

@@ -46,6 +46,9 @@ def compare(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Workers of the service.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="About a minute, without what takes long.")] = False,
+    overload_times: Annotated[
+        int, typer.Option(min=1, max=100, help="Times of what a worker takes on, in the overload.")
+    ] = 10,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Write all figures here.")
     ] = None,
@@ -69,7 +72,7 @@ def compare(
     growth = read_growth(growth_file) if growth_file else None
     seconds = seconds or (_QUICK_SECONDS if quick else _SECONDS)
     members = members or (_QUICK_MEMBERS if quick else _MEMBERS)
-    report = run_comparison(Settings(members, zipf, rounds, seconds, workers, quick))
+    report = run_comparison(Settings(members, zipf, rounds, seconds, workers, quick, overload_times))
     if growth:
         report = with_growth(report, growth)
     print_report(report)

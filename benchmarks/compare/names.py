@@ -22,6 +22,6 @@ BASELINES: Final = frozenset({FLOOR, PGBENCH, EMPTY, ROW})
 # What is measured after the rounds.
 IDLE: Final = "one call at a time"
 HALF_PEAK: Final = "half of the peak, open loop"
-OVERLOAD_BATCH: Final = "10 x overload, batches"
-OVERLOAD_UNARY: Final = "10 x overload, unary"
+OVERLOAD_BATCH: Final = "overload, batches"
+OVERLOAD_UNARY: Final = "overload, unary"
 GROWTH: Final = "growth"

@@ -1,4 +1,4 @@
-"""Ten times as many operations in flight as a worker takes on: what becomes of its memory."""
+"""Many times as much in flight as a worker takes on: what becomes of its memory."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -14,7 +14,9 @@ from benchmarks.compare.subjects import World
 from benchmarks.memory import MemoryWatch
 from processor.config import Settings
 
-_TIMES: Final = 10
+_RUNS: Final = 2
+# As of many tills, lest the windows of a few connections hold everything back.
+_CONNECTIONS: Final = 50
 _MIB: Final = 2**20
 # The first and the last part of a run that are compared: before, queues fill up; at the end, they empty.
 _PARTS: Final = 5
@@ -22,9 +24,10 @@ _PARTS: Final = 5
 
 def measure_overload(world: World) -> Iterator[tuple[str, Figures]]:
     """The figures by name. Raises BenchmarkError."""
-    queue_ops, calls = _default("queue_ops_max"), _default("calls_max")
-    yield OVERLOAD_BATCH, _measure(world, batch_of(BATCH_OPS), _TIMES * queue_ops // BATCH_OPS, 2)
-    yield OVERLOAD_UNARY, _measure(world, ACCRUE, _TIMES * calls, 2)
+    times = world.settings.overload_times
+    batches = times * _default("queue_ops_max") // BATCH_OPS
+    yield OVERLOAD_BATCH, _measure(world, batch_of(BATCH_OPS), batches)
+    yield OVERLOAD_UNARY, _measure(world, ACCRUE, times * _default("calls_max"))
 
 
 def _default(setting: str) -> int:
@@ -32,10 +35,11 @@ def _default(setting: str) -> int:
     return default
 
 
-def _measure(world: World, shape: Shape, in_flight: int, times: int) -> Figures:
-    """Send so many times what is in flight."""
-    operations = times * in_flight * shape.operations
-    with Client(Overload(CallLoad(world.till(), shape, in_flight))) as client:
+def _measure(world: World, shape: Shape, in_flight: int) -> Figures:
+    """Send several times what is in flight."""
+    operations = _RUNS * in_flight * shape.operations
+    till = world.till(connections=_CONNECTIONS)
+    with Client(Overload(CallLoad(till, shape, in_flight))) as client:
         client.prepare(operations)
         with MemoryWatch(world.service.server_pid) as watch:
             ran = client.run()

@@ -90,7 +90,7 @@ def read_report(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"cannot read {path}: {error}") from None
-    if not isinstance(value, dict) or not _PARTS <= value.keys():
+    if not isinstance(value, dict) or not value.keys() >= _PARTS:
         raise BenchmarkError(f"{path} is no report: name a file that --json has written")
     return value
 

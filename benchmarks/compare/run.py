@@ -18,7 +18,7 @@ from benchmarks.compare.report import Report
 from benchmarks.compare.rounds import run_rounds, runs
 from benchmarks.compare.settings import Settings
 from benchmarks.compare.subjects import World, open_subjects
-from benchmarks.compare.sweep import SWEEP_RUNS, measure_sweep
+from benchmarks.compare.sweep import measure_sweep, sweep_runs
 from benchmarks.compare.tracing import tracing_costs
 from benchmarks.machine import describe_machine, describe_postgres
 from benchmarks.service import Service, own_service, verify
@@ -75,13 +75,13 @@ def _measure_beside(world: World, found: dict[str, Figures]) -> Iterator[tuple[s
     with _errors.status("Calls at half of the peak"):
         yield HALF_PEAK, measure_half_peak(world, found[UNARY]["operations_per_second"].median)
     if not world.settings.is_quick:
-        with _errors.status("Ten times as much as there is room for"):
+        with _errors.status("More than there is room for"):
             yield from measure_overload(world)
 
 
 def _measure_sweep(world: World) -> dict[str, Figures]:
     with _progress() as progress:
-        return measure_sweep(world, _told(progress, SWEEP_RUNS))
+        return measure_sweep(world, _told(progress, sweep_runs(world.settings)))
 
 
 def _progress() -> Progress:

@@ -11,7 +11,10 @@ CHAINS_COUNT: Final = 200
 
 
 class Settings(NamedTuple):
-    """`seconds` are those of one run of one subject."""
+    """`seconds` are those of one run of one subject.
+
+    In the overload, `overload_times` as much is in flight as a worker takes on.
+    """
 
     members: int
     zipf: float
@@ -19,3 +22,4 @@ class Settings(NamedTuple):
     seconds: float
     workers: int
     is_quick: bool
+    overload_times: int

@@ -9,21 +9,30 @@ from benchmarks.compare.client import Client
 from benchmarks.compare.figures import Figures, figures
 from benchmarks.compare.measure import Processes, Subject
 from benchmarks.compare.rounds import run_rounds, runs
+from benchmarks.compare.settings import Settings
 from benchmarks.compare.shapes import ACCRUE
 from benchmarks.compare.subjects import World
 
 _IN_FLIGHT: Final = (1, 4, 16, 64, 256, 512, 1024)
-_ROUNDS: Final = 3
-_SECONDS: Final = 1.0
+_ROUNDS_MAX: Final = 3
+_SECONDS_MAX: Final = 1.0
 
-SWEEP_RUNS: Final = runs(len(_IN_FLIGHT), _ROUNDS)
+
+def sweep_runs(settings: Settings) -> int:
+    """How many times `on_run` is told."""
+    return runs(len(_IN_FLIGHT), _rounds(settings))
+
+
+def _rounds(settings: Settings) -> int:
+    return min(settings.rounds, _ROUNDS_MAX)
 
 
 def measure_sweep(world: World, on_run: Callable[[str], None]) -> dict[str, Figures]:
     """The figures of unary calls, by how many are in flight. Raises BenchmarkError."""
     with ExitStack() as stack:
         subjects = [_subject(world, in_flight, stack) for in_flight in _IN_FLIGHT]
-        return figures(run_rounds(subjects, _ROUNDS, _SECONDS, on_run))
+        seconds = min(world.settings.seconds, _SECONDS_MAX)
+        return figures(run_rounds(subjects, _rounds(world.settings), seconds, on_run))
 
 
 def _subject(world: World, in_flight: int, stack: ExitStack) -> Subject:

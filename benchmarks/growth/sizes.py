@@ -9,9 +9,9 @@ from benchmarks.compare.client import BenchmarkError
 
 _TEXT: Final = re.compile(r"(\d+)/(\d+)")
 _GB: Final = 10**9
-# Measured on filler rows with their indexes; on disk they are a little more than real ones.
-_ROW_BYTES: Final = 620
-_MEMBER_BYTES: Final = 190
+# Measured, indexes included.
+_ROW_BYTES: Final = 520
+_MEMBER_BYTES: Final = 160
 # The write-ahead log at its largest, and what the load adds.
 _MORE_BYTES: Final = 6 * _GB
 
