@@ -74,14 +74,17 @@ def _is_plain(account: Account, command: Command, program: Program) -> bool:
 
 def _decide_plain_sale(account: Account, command: Command, program: Program) -> Decision:
     """The same as `decide_sale` for such a call; a test holds that."""
-    wanted = command.redeem_points
+    wanted, redeemed_minor = command.redeem_points, 0
+    rules: tuple[AppliedRule, ...] = ()
     if wanted:
         _refuse_redemption(account, command, program)
-    redeemed_minor = redemption_value_minor(program, wanted)
-    earned = 0 if command.kind is Kind.REDEEM else earned_points(program, command.receipt, redeemed_minor)
-    rules = (AppliedRule("earning", earned),) if earned else ()
-    if wanted:
-        rules = (AppliedRule("redemption", -wanted, redeemed_minor), *rules)
+        redeemed_minor = redemption_value_minor(program, wanted)
+        rules = (AppliedRule("redemption", -wanted, redeemed_minor),)
+    earned = 0
+    if command.kind is not Kind.REDEEM:
+        earned = earned_points(program, command.receipt.total_minor - redeemed_minor)
+    if earned:
+        rules += (AppliedRule("earning", earned),)
     return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
 
 
