@@ -213,7 +213,7 @@ class _Section(IntEnum):
 
 def encode_effects(effects: Effects) -> bytes:
     """Little-endian 64-bit integers: number and length of each part that is not empty, and its content."""
-    if effects == NO_EFFECTS:
+    if effects is NO_EFFECTS or effects == NO_EFFECTS:
         return b""
     numbers: list[int] = []
     for section, rows in (

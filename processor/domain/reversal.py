@@ -9,7 +9,6 @@ from processor.domain.command import Command, Kind, LineItem, ReturnedLine, line
 from processor.domain.dating import grace_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import (
-    NO_EFFECTS,
     Effects,
     LineShare,
     LotChange,
@@ -214,11 +213,11 @@ def _claw_back(
     """Take earned points back: from the very lots they went into, then from those that expire soonest."""
     back = give_back(state, account.balance_points, restored)
     balance_points = account.balance_points + sum(piece.points for piece in restored)
-    state = apply_effects(state, NO_EFFECTS._replace(lots=back))
+    state = apply_effects(state, Effects(lots=back))
     is_pending_only = program.returns.shortfall is ShortfallPolicy.PENDING_ONLY
     own = _own_lots(state, effects, points, is_pending_only=is_pending_only)
     owed = points + sum(change.points for change in own)
-    state = apply_effects(state, NO_EFFECTS._replace(lots=own))
+    state = apply_effects(state, Effects(lots=own))
     balance_points -= points - owed
     available_points = 0 if is_pending_only else max(state.available_points(balance_points), 0)
     if program.returns.shortfall is ShortfallPolicy.ALLOW_NEGATIVE:
