@@ -13,7 +13,7 @@ from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program, RoundingScope
-from processor.domain.quote_token import refuse_if_outdated
+from processor.domain.quote_token import held_to_quote
 from processor.domain.receipt import decide_sale
 from processor.domain.reversal import decide_return, decide_reversal
 from processor.domain.situation import NOTHING_KNOWN, Situation
@@ -43,12 +43,10 @@ def decide(
             decision = _decide_plain_sale(account, command, program)
         else:
             decision = _BY_KIND[command.kind](account, command, program, situation)
-        if command.quote_token:
-            refuse_if_outdated(command, program.version, decision)
         _refuse_out_of_range(account, decision)
     except Refusal as refusal:
-        return refusal.decision
-    return decision
+        decision = refusal.decision
+    return held_to_quote(command, program.version, decision) if command.quote_token else decision
 
 
 def _refuse_out_of_range(account: Account, decision: Decision) -> None:
