@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from processor.domain.account import Account, CardHolder
 from processor.domain.batch import AccountChange, Due, Loaded, Written
-from processor.domain.command import Kind
 from processor.domain.effects import Counted, count_operation
 from processor.domain.maturity import next_due_us
 from processor.domain.operation import (
+    FOLLOWING_KINDS,
     Follower,
     Operation,
     Original,
@@ -16,8 +16,6 @@ from processor.domain.operation import (
 )
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state
-
-_FOLLOWING: frozenset[Kind] = frozenset({Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN})
 
 
 class BatchState:
@@ -74,7 +72,7 @@ class BatchState:
         originals = self.loaded.originals
         if operation.idempotency_key in self._originals_wanted:
             originals.setdefault(operation.idempotency_key, []).append(original_from(operation))
-        if operation.kind in _FOLLOWING and operation.outcome is Outcome.APPLIED:
+        if operation.kind in FOLLOWING_KINDS and operation.outcome is Outcome.APPLIED:
             follower = Follower(operation.kind, operation.effects)
             originals[operation.original_key] = [
                 each._replace(followers=(*each.followers, follower))

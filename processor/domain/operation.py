@@ -13,6 +13,8 @@ from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state, encode_state
 
 ENTRY_HASH_BYTES: Final = 32
+# What takes an operation further, or undoes it.
+FOLLOWING_KINDS: Final = (Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN)
 
 
 class Operation(NamedTuple):
