@@ -6,7 +6,8 @@ from typing import Final
 from processor.batch_state import BatchState
 from processor.call import Call
 from processor.defects import report_defect
-from processor.domain.account import Account, CardStatus, MemberStatus
+from processor.domain.account import Account, CardStatus
+from processor.domain.admission import barred
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.command import (
@@ -190,18 +191,17 @@ class Settlement:
 
     def _settle_new(self, command: Command, payload: bytes, lines: str) -> Reply:
         member_id = command.member_id
+        card_status: int = CardStatus.OPEN
         if command.card:
             holder = self._state.holder(command.card)
             if holder is None or self._is_too_early(command):
                 return self._refuse(Outcome.MEMBER_NOT_FOUND)
-            if holder.status != CardStatus.OPEN and (refused := _refused_card(holder.status, command)):
-                return self._refuse(refused)
-            member_id = holder.member_id
+            member_id, card_status = holder
         account = self._state.account(member_id)
         if not account:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
-        if account.status == MemberStatus.CLOSED:
-            return self._refuse(Outcome.MEMBER_CLOSED)
+        if refused := barred(account.status, card_status, command):
+            return self._refuse(refused)
         account = self._mature(member_id) if account.state else account
         return self._decide(command, payload, lines, account)
 
@@ -288,14 +288,6 @@ class Settlement:
 
     def _refuse(self, outcome: Outcome, **details: object) -> Reply:
         return Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
-
-
-def _refused_card(status: int, command: Command) -> Outcome | None:
-    """A blocked card earns and gives back, but spends nothing; a replaced one does nothing."""
-    if status == CardStatus.REPLACED:
-        return Outcome.CARD_REPLACED
-    spends = command.redeem_points or command.reward_ids or command.kind in (Kind.HOLD, Kind.CAPTURE)
-    return Outcome.CARD_BLOCKED if spends else None
 
 
 def _matured_decision(due: Matured) -> Decision:
