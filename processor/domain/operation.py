@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from processor.domain.account import Account
 from processor.domain.command import Command, Kind, lines_text
 from processor.domain.decision import Decision
-from processor.domain.effects import NO_EFFECTS, Effects, apply_effects, decode_effects, encode_effects
+from processor.domain.effects import NO_EFFECTS, Effects, apply_effects
+from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state, encode_state
 

@@ -16,7 +16,7 @@ from processor.domain.command import (
 )
 from processor.domain.decide import decide
 from processor.domain.decision import Decision
-from processor.domain.effects import decode_effects, encode_effects
+from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.maturity import matured
 from processor.domain.operation import Follower, Original, state_after
 from processor.domain.outcomes import Outcome
