@@ -105,9 +105,7 @@ def test_messages_may_be_larger_than_the_windows(
 def test_operations_arrive_by_a_schedule(chain: Chain, server: Server, tmp_path: Path) -> None:
     distribution = tmp_path / "hdr"
 
-    figures = report(
-        chain, server, tmp_path, "--rate", "200", "--seconds", "2", "--hdr", str(distribution)
-    )
+    figures = report(chain, server, tmp_path, "--rate", "200", "--seconds", "2", "--hdr", str(distribution))
 
     # By chance 400; in a billion runs, one lies outside of these bounds.
     assert 280 < figures["operations"]["applied"] < 525
