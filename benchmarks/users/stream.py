@@ -2,7 +2,6 @@
 
 import queue
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Any
 
 import grpc
@@ -43,7 +42,7 @@ class StreamUser(TillUser):
     def message(self) -> None:
         """One message, and all of its answers."""
         intents = [self.mix.draw() for _ in range(self.message_ops)]
-        started = perf_counter()
+        started = self.begin(self.message_ops)
         self._outgoing.put(ProcessStreamRequest(operations=[intent.request for intent in intents]))
         try:
             responses = self._receive(len(intents))

@@ -1,6 +1,5 @@
 """A till that sends each operation as a call of its own."""
 
-from time import perf_counter
 from typing import Any, Final
 
 import grpc
@@ -31,7 +30,7 @@ class UnaryUser(TillUser):
         intent = self.mix.draw()
         kind = str(intent.request.WhichOneof("request"))
         message = getattr(intent.request, kind).SerializeToString()
-        started = perf_counter()
+        started = self.begin(operations=1)
         answer = self._answer(kind, message)
         self.report(_name(kind, intent), started, len(answer.body), [self.mix.fault(intent, answer)])
 
