@@ -65,9 +65,9 @@ drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a poi
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
-	@$(call compile,requirements.lock,pyproject.toml --extra embedded --extra tracing --group build)
+	@$(call compile,requirements.lock,pyproject.toml --extra embedded --extra tracing --extra native --group build)
 	@$(call compile,requirements-build.lock,--group build -c requirements.lock)
-	@$(call compile,requirements-image.lock,pyproject.toml --extra tracing -c requirements.lock)
+	@$(call compile,requirements-image.lock,pyproject.toml --extra tracing --extra native -c requirements.lock)
 	@$(call compile,requirements-dev.lock,--group dev -c requirements.lock)
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)

@@ -88,6 +88,28 @@ class Batcher:
             # If the caller was cancelled, the lanes let go of its calls in a moment.
             self._open_bytes -= size_bytes
 
+    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
+        """As `submit`, for whom waits for the group's `done` alone; cancelling that is to leave.
+
+        None, and nothing is queued, if a card must be looked up first or there is no room: `submit` does so.
+        """
+        size_bytes = sum(map(_bytes_held, commands))
+        if (
+            self._is_draining
+            or self._cards.must_learn(chain_id, commands)
+            or self._open_bytes + size_bytes > self._queue_bytes_max
+            or self._open_ops(chain_id) + len(commands) > self._queue_ops_max
+        ):
+            return None
+        group = CallGroup(commands, deadline, self._tracing.link())
+        group.done.add_done_callback(lambda _: self._leave(size_bytes))
+        self._open_bytes += size_bytes
+        self._queue(chain_id, group)
+        return group
+
+    def _leave(self, size_bytes: int) -> None:
+        self._open_bytes -= size_bytes
+
     async def _apply(self, chain_id: int, group: CallGroup) -> list[Reply]:
         commands = [call.command for call in group.calls]
         if self._cards.must_learn(chain_id, commands) and not await self._has_learned(chain_id, group):

@@ -98,7 +98,9 @@ class Settings(BaseSettings):
         5, ge=0, le=300, description="Time for which a failed batch is run again before its calls are refused"
     )
 
-    transport: Literal["grpcio"] = Field("grpcio", description="The gRPC server to use")
+    transport: Literal["grpcio", "native"] = Field(
+        "grpcio", description="The gRPC server to use; native (extra `native`) is faster and has no TLS"
+    )
     tls_cert_file: FilePath | None = Field(None, description="Certificate chain (PEM); turns TLS on")
     tls_key_file: FilePath | None = Field(None, description="Private key of the certificate (PEM)")
     tls_client_ca_file: FilePath | None = Field(
@@ -235,6 +237,18 @@ def _bound(field: FieldInfo, kind: type[Ge | Le], name: str) -> Any:
 def _contradictions(settings: Settings) -> Iterator[str]:
     """Options that are fine by themselves and not together."""
     given = partial(_given, settings)
+    yield from _contradictions_of_tls(settings)
+    yield from _missing_extras(settings)
+    if settings.batch_ops_max > settings.queue_ops_max:
+        yield f"{given('batch_ops_max')} and {given('queue_ops_max')}; a batch can't be larger than the queue"
+    if settings.drain_seconds >= settings.stop_seconds:
+        yield f"{given('drain_seconds')} and {given('stop_seconds')}; stopping must take longer than draining"
+    if settings.port and (settings.host, settings.port) == (settings.http_host, settings.http_port):
+        yield f"{given('port')} and {given('http_port')}; gRPC and HTTP need a port each"
+
+
+def _contradictions_of_tls(settings: Settings) -> Iterator[str]:
+    given = partial(_given, settings)
     if settings.tls_cert_file and not settings.tls_key_file:
         yield f"{given('tls_cert_file')} but there is no key; set {_variable('tls_key_file')} too"
     if settings.tls_key_file and not settings.tls_cert_file:
@@ -246,14 +260,20 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if settings.tls_cert_file and settings.tls_key_file:
         yield from _unusable_tls(settings)
+    if settings.tls_cert_file and settings.transport == "native":
+        yield (
+            f"{given('tls_cert_file')} and {given('transport')}, which has no TLS; "
+            f"end TLS in a proxy before it, or choose the transport grpcio"
+        )
+
+
+def _missing_extras(settings: Settings) -> Iterator[str]:
+    if settings.transport == "native" and find_spec("pygrpc_native") is None:
+        given = _given(settings, "transport")
+        yield f"{given} but pygrpc-native is not installed; install loyalty-processor[native]"
     if settings.trace == "otlp" and find_spec("opentelemetry") is None:
-        yield f"{given('trace')} but OpenTelemetry is not installed; install loyalty-processor[tracing]"
-    if settings.batch_ops_max > settings.queue_ops_max:
-        yield f"{given('batch_ops_max')} and {given('queue_ops_max')}; a batch can't be larger than the queue"
-    if settings.drain_seconds >= settings.stop_seconds:
-        yield f"{given('drain_seconds')} and {given('stop_seconds')}; stopping must take longer than draining"
-    if settings.port and (settings.host, settings.port) == (settings.http_host, settings.http_port):
-        yield f"{given('port')} and {given('http_port')}; gRPC and HTTP need a port each"
+        given = _given(settings, "trace")
+        yield f"{given} but OpenTelemetry is not installed; install loyalty-processor[tracing]"
 
 
 def _given(settings: Settings, name: str) -> str:

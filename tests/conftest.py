@@ -15,6 +15,8 @@ from storage.migrate import migrate
 from storage.pool import connect, open_pool
 from tests.postgres import Server, embedded_server, prepared_server, run
 
+TRANSPORTS: Final = ("grpcio", "native")
+
 _CONTROLLED: Final = pytest.StashKey[ExitStack]()
 _SERVER: Final = pytest.StashKey[Server]()
 
@@ -31,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URI",
         help="run the acceptance tests on this Citus coordinator: an empty database with the extension,"
         " and a login that owns it and may create roles",
+    )
+    parser.addoption(
+        "--transport",
+        choices=("both", *TRANSPORTS),
+        default="both",
+        help="how servers under test are served, where that makes a difference (default: both)",
     )
     parser.addoption(
         "--model-operations",
@@ -55,6 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="rounds in which every worker and then the whole server is restarted under load"
         " (default: 1; make test-long: 20)",
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transport" in metafunc.fixturenames:
+        given = metafunc.config.getoption("--transport")
+        metafunc.parametrize("transport", TRANSPORTS if given == "both" else [given], scope="session")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

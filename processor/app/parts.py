@@ -13,8 +13,9 @@ from processor.config import Settings
 from processor.ledger import Ledger
 from processor.metrics import COMMIT_SECONDS, BatcherMetrics, LedgerMetrics
 from processor.rpc.encoder import ProtobufEncoder
-from processor.rpc.handlers import Observation
-from processor.rpc.server import RpcServer, Tls, start_server
+from processor.rpc.grpcio_transport import Tls
+from processor.rpc.observation import Observation
+from processor.rpc.server import RpcServer, start_server
 from processor.supervisor_link import State
 from processor.tracing import NO_TRACING, Tracing
 from processor.worker import METRICS_VARIABLE
@@ -102,6 +103,7 @@ async def start_rpc(worker: Worker, batcher: Batcher) -> RpcServer:
         reads_max=settings.reads_max,
         connection_age_seconds_max=settings.connection_age_seconds_max,
         connection_age_grace_seconds=settings.connection_age_grace_seconds,
+        transport=settings.transport,
         tls=_tls(settings),
         observation=Observation(worker.tracing, settings.log_calls),
     )

@@ -10,6 +10,8 @@ from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import Refused
 
+Metadata = Iterable[tuple[str, str | bytes]]
+
 _SCHEME: Final = "bearer "
 _VERIFIED_MAX: Final = 10_000
 _REFRESH_SECONDS_MIN: Final = 1.0
@@ -41,13 +43,14 @@ class Authenticator:
         self._refresh_after = 0.0
         self._refreshing: asyncio.Task[bool] | None = None
 
-    async def caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> ApiKey:
+    async def caller(self, metadata: Metadata) -> ApiKey:
         """The key that a call's metadata presents. Raises Refused."""
-        header = _authorization(metadata)
-        known = self._verified.get(header)
-        if known and self._directory.key(known.key_id) is known:
-            return known
-        return await self._verify(header)
+        return self.known_caller(metadata) or await self._verify(_authorization(metadata))
+
+    def known_caller(self, metadata: Metadata) -> ApiKey | None:
+        """The same if it was verified before and is in force: that takes no waiting."""
+        known = self._verified.get(_authorization(metadata))
+        return known if known and self._directory.key(known.key_id) is known else None
 
     def chain_name(self, chain_id: int) -> str:
         """The name of a chain that a key was found for."""
@@ -89,7 +92,7 @@ class Authenticator:
         self._verified[header] = key
 
 
-def _authorization(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+def _authorization(metadata: Metadata) -> str:
     for name, value in metadata:
         if name == "authorization":
             return value if isinstance(value, str) else ""

@@ -1,11 +1,15 @@
 """The standard gRPC server metrics, and the golden signals by chain; every label child is made once."""
 
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
 from time import perf_counter
-from typing import Final, Self
+from typing import Final
 
 import grpc
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
+from processor.bulk_histogram import BulkHistogram
 from processor.labels import CHAINS
 
 _METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
@@ -25,7 +29,7 @@ MESSAGES_RECEIVED: Final = Counter(
 MESSAGES_SENT: Final = Counter(
     "grpc_server_msg_sent", "Messages sent. On streams there are many in one call.", _METHOD_LABELS
 )
-HANDLING_SECONDS: Final = Histogram(
+HANDLING_SECONDS: Final = BulkHistogram(
     "grpc_server_handling_seconds",
     "Seconds from the start of a call to its status. Latency by method; streams last while open.",
     _METHOD_LABELS,
@@ -36,7 +40,7 @@ CALLS: Final = Counter(
     "Calls by chain, method and the gRPC code that each ended with. Whose calls fail.",
     ["chain", "method", "code"],
 )
-CALL_SECONDS: Final = Histogram(
+CALL_SECONDS: Final = BulkHistogram(
     "loyalty_call_seconds",
     "Seconds from the start of a call to its status, by chain and method. Whose calls are slow.",
     ["chain", "method"],
@@ -45,47 +49,87 @@ CALL_SECONDS: Final = Histogram(
 
 
 class MethodMetrics:
-    """What one method counts and times; every code is there from the start, at 0."""
+    """What one method counts and times; every code is there from the start, at 0.
+
+    What happens in one pass of the event loop is added up and written at its end: a batch answers hundreds.
+    """
 
     def __init__(self, grpc_type: str, service: str, method: str) -> None:
         """`grpc_type` is "unary" or "bidi_stream"."""
         labels = (grpc_type, service, method)
-        self.method = method
-        self.started = STARTED.labels(*labels)
-        self.received = MESSAGES_RECEIVED.labels(*labels)
-        self.sent = MESSAGES_SENT.labels(*labels)
-        self.handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
-        self.handling_seconds = HANDLING_SECONDS.labels(*labels)
+        self._method = method
+        self._started = STARTED.labels(*labels)
+        self._received = MESSAGES_RECEIVED.labels(*labels)
+        self._sent = MESSAGES_SENT.labels(*labels)
+        self._handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
+        self._handling_seconds = HANDLING_SECONDS.labels(*labels)
         self._calls: dict[tuple[str, grpc.StatusCode], Counter] = {}
-        self._call_seconds: dict[str, Histogram] = {}
+        self._call_seconds: dict[str, BulkHistogram] = {}
+        self._unwritten: _Pass | None = None
 
-    def call(self) -> "CallMetrics":
-        """Counts and times the call that is handled inside of it."""
-        return CallMetrics(self)
+    def begin(self) -> "CallMetrics":
+        """Count a call that starts, and time it until its `finish`."""
+        self._pass().started += 1
+        return CallMetrics()
 
-    def finish(self, code: grpc.StatusCode, seconds: float, chain: str | None) -> None:
-        """Note the end of a call; `chain` is None if its credentials named none."""
-        self.handled[code].inc()
-        self.handling_seconds.observe(seconds)
-        if chain is None:
-            return
-        label = CHAINS.label(chain)
+    def note_received(self) -> None:
+        """Count a message that came."""
+        self._pass().received += 1
+
+    def note_sent(self) -> None:
+        """Count a message that goes."""
+        self._pass().sent += 1
+
+    def finish(self, call: "CallMetrics") -> float:
+        """Count the end of a call; the seconds that it took."""
+        seconds = perf_counter() - call.started
+        self._pass().seconds[call.chain, call.code].append(seconds)
+        return seconds
+
+    def _pass(self) -> "_Pass":
+        if self._unwritten is None:
+            self._unwritten = _Pass()
+            asyncio.get_running_loop().call_soon(self._write)
+        return self._unwritten
+
+    def _write(self) -> None:
+        noted, self._unwritten = self._pass(), None
+        self._started.inc(noted.started)
+        self._received.inc(noted.received)
+        self._sent.inc(noted.sent)
+        for (chain, code), seconds in noted.seconds.items():
+            self._handled[code].inc(len(seconds))
+            self._handling_seconds.observe_all(seconds)
+            if chain is not None:
+                self._write_of_chain(CHAINS.label(chain), code, seconds)
+
+    def _write_of_chain(self, label: str, code: grpc.StatusCode, seconds: Sequence[float]) -> None:
         if (label, code) not in self._calls:
-            self._calls[label, code] = CALLS.labels(label, self.method, code.name)
-            self._call_seconds[label] = CALL_SECONDS.labels(label, self.method)
-        self._calls[label, code].inc()
-        self._call_seconds[label].observe(seconds)
+            self._calls[label, code] = CALLS.labels(label, self._method, code.name)
+            self._call_seconds[label] = CALL_SECONDS.labels(label, self._method)
+        self._calls[label, code].inc(len(seconds))
+        self._call_seconds[label].observe_all(seconds)
+
+
+class _Pass:
+    """What happened in one pass of the event loop; seconds are by chain and code."""
+
+    __slots__ = ("received", "seconds", "sent", "started")
+
+    def __init__(self) -> None:
+        self.started = self.received = self.sent = 0
+        self.seconds = defaultdict[tuple[str | None, grpc.StatusCode], list[float]](list)
 
 
 class CallMetrics:
-    """One call; whatever leaves it before its `code` is set is a cancellation."""
+    """One call; if nothing notes its end, it was cancelled. `chain` is None if its credentials name none."""
 
-    __slots__ = ("_metrics", "_started", "chain", "code", "outcome", "request")
+    __slots__ = ("chain", "code", "outcome", "request", "started")
 
-    def __init__(self, metrics: MethodMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self) -> None:
+        self.started = perf_counter()
         self.code = grpc.StatusCode.CANCELLED
-        self.outcome = self.code.name
+        self.outcome = "CANCELLED"
         self.chain: str | None = None
         self.request = b""
 
@@ -93,15 +137,3 @@ class CallMetrics:
         """Note how the call ends."""
         self.code = code
         self.outcome = outcome
-
-    def seconds(self) -> float:
-        """How long it has been under way."""
-        return perf_counter() - self._started
-
-    def __enter__(self) -> Self:
-        self._metrics.started.inc()
-        self._started = perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._metrics.finish(self.code, self.seconds(), self.chain)

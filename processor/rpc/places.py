@@ -12,18 +12,26 @@ class Places:
     """So many places, each taken by a call as long as it is under way."""
 
     def __init__(self, places_max: int) -> None:
-        self._free = places_max
+        self.free = places_max
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Take a place for what happens inside. Raises Refused if there is none."""
-        if not self._free:
+        if not self.free:
             raise Refused(Outcome.QUEUE_FULL)
-        self._free -= 1
+        self.take()
         try:
             yield
         finally:
-            self._free += 1
+            self.give_back()
+
+    def take(self) -> None:
+        """Take a place that is free, until it is given back."""
+        self.free -= 1
+
+    def give_back(self) -> None:
+        """Leave a place."""
+        self.free += 1
 
 
 class PlacesByChain:

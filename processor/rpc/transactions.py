@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from loyalty.v1.transaction_service_pb2 import (
     AccrueRequest,
@@ -18,8 +18,8 @@ from loyalty.v1.transaction_service_pb2 import (
     ReverseRequest,
     VoidRequest,
 )
-from processor.domain.chain import ApiKey, Role
-from processor.domain.command import Command, Kind
+from processor.domain.chain import ApiKey
+from processor.domain.command import Command
 from processor.domain.outcomes import Outcome
 from processor.ports import Directory, LedgerReader, Reply
 from processor.rpc import wire
@@ -33,18 +33,11 @@ from processor.rpc.handlers import MessageStream
 from processor.rpc.places import PlacesByChain
 from processor.rpc.reads import ReadMethods, answer
 from processor.rpc.status import Refused
+from processor.rpc.writes import CommandQueue, WriteMethod, check_role
 
 STREAM_OPERATIONS_MAX: Final = 2_000
 # The batcher takes a submission on whole or not at all.
 _NOT_TAKEN_ON: Final = frozenset({Outcome.QUEUE_FULL, Outcome.SHUTTING_DOWN})
-
-
-class CommandQueue(Protocol):
-    """Where commands are applied: the batcher."""
-
-    async def submit(self, chain_id: int, commands: Sequence[Command], deadline: float) -> list[Reply]:
-        """Apply commands of one chain and return their replies, in order."""
-        ...
 
 
 class TransactionService(ReadMethods):
@@ -56,42 +49,15 @@ class TransactionService(ReadMethods):
         """`reading` bounds the reads of one chain that wait or are under way here."""
         super().__init__(reader, directory, reading)
         self._batcher = batcher
-
-    async def Accrue(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """AccrueRequest -> Operation."""
-        return await self._apply(caller, accrue_command(decode(AccrueRequest, data)), deadline)
-
-    async def Redeem(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """RedeemRequest -> Operation."""
-        return await self._apply(caller, redeem_command(decode(RedeemRequest, data)), deadline)
-
-    async def Checkout(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """CheckoutRequest -> Operation."""
-        return await self._apply(caller, checkout_command(decode(CheckoutRequest, data)), deadline)
-
-    async def Hold(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """HoldRequest -> Operation."""
-        return await self._apply(caller, hold_command(decode(HoldRequest, data)), deadline)
-
-    async def Capture(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """CaptureRequest -> Operation."""
-        return await self._apply(caller, capture_command(decode(CaptureRequest, data)), deadline)
-
-    async def Void(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """VoidRequest -> Operation."""
-        return await self._apply(caller, void_command(decode(VoidRequest, data)), deadline)
-
-    async def Reverse(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """ReverseRequest -> Operation."""
-        return await self._apply(caller, reverse_command(decode(ReverseRequest, data)), deadline)
-
-    async def Return(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """ReturnRequest -> Operation."""
-        return await self._apply(caller, return_command(decode(ReturnRequest, data)), deadline)
-
-    async def Adjust(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
-        """AdjustRequest -> Operation."""
-        return await self._apply(caller, adjust_command(decode(AdjustRequest, data)), deadline)
+        self.Accrue = WriteMethod(batcher, AccrueRequest, accrue_command)
+        self.Redeem = WriteMethod(batcher, RedeemRequest, redeem_command)
+        self.Checkout = WriteMethod(batcher, CheckoutRequest, checkout_command)
+        self.Hold = WriteMethod(batcher, HoldRequest, hold_command)
+        self.Capture = WriteMethod(batcher, CaptureRequest, capture_command)
+        self.Void = WriteMethod(batcher, VoidRequest, void_command)
+        self.Reverse = WriteMethod(batcher, ReverseRequest, reverse_command)
+        self.Return = WriteMethod(batcher, ReturnRequest, return_command)
+        self.Adjust = WriteMethod(batcher, AdjustRequest, adjust_command)
 
     async def ProcessBatch(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """ProcessBatchRequest -> ProcessBatchResponse."""
@@ -116,11 +82,6 @@ class TransactionService(ReadMethods):
                 refusal = refused
         if refusal:
             raise refusal
-
-    async def _apply(self, caller: ApiKey, command: Command, deadline: float) -> Reply:
-        _check_role(caller, command)
-        [reply] = await self._batcher.submit(caller.chain_id, (command,), deadline)
-        return reply
 
     async def _process(
         self, caller: ApiKey, operations: Sequence[OperationRequest], deadline: float
@@ -163,16 +124,10 @@ class _Window:
         self._has_more.set()
 
 
-def _check_role(caller: ApiKey, command: Command) -> None:
-    """Raises Refused."""
-    if command.kind is Kind.ADJUST and caller.role is not Role.OPERATOR:
-        raise Refused(Outcome.CALLER_NOT_ALLOWED)
-
-
 def _read(caller: ApiKey, operation: OperationRequest) -> Command | Reply:
     try:
         command = operation_command(operation)
-        _check_role(caller, command)
+        check_role(caller, command)
     except Refused as refused:
         return refused.reply
     return command

@@ -27,9 +27,9 @@ def server_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server(server_dsn: str) -> Iterator[Server]:
+def server(server_dsn: str, transport: str) -> Iterator[Server]:
     """Two workers; tests that ask for it belong to the xdist group `server`, so that they share it."""
-    with serving(server_dsn, workers=2) as server:
+    with serving(server_dsn, workers=2, transport=transport) as server:
         yield server
 
 

@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from loyalty.v1 import member_service_pb2
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from processor.call import CallGroup
 from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.api_key import format_api_key, hash_secret
 from processor.domain.chain import ApiKey, Chain, Role
@@ -41,6 +42,8 @@ MEMBER_METHODS = member_service_pb2.DESCRIPTOR.services_by_name["MemberService"]
 PROGRAM = Program(1, 0, 1, 100, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 10, 50)
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 ENCODER = ProtobufEncoder()
+# What `running` serves by, unless it is told; the fixture `rpc_transport` sets it.
+transport = "grpcio"
 
 
 def applied(command: Command) -> Reply:
@@ -87,6 +90,19 @@ class Queue:
             self._arrived.notify_all()
         await self.is_open.wait()
         return [self.answer(command) for command in commands]
+
+    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
+        """As `submit`, by a task of its own that ends with the group."""
+        group = CallGroup(commands, deadline)
+        submitting = asyncio.create_task(self.submit(chain_id, commands, deadline))
+
+        def give(_: object) -> None:
+            for call, reply in zip(group.calls, submitting.result(), strict=True):
+                call.answer(reply)
+
+        group.done.add_done_callback(lambda done: done.cancelled() and submitting.cancel())
+        submitting.add_done_callback(lambda done: done.cancelled() or give(done))
+        return group
 
 
 class Reader:
@@ -215,6 +231,7 @@ async def running(**options: Any) -> AsyncIterator[Harness]:
         "reads_max": 100,
         "connection_age_seconds_max": 300,
         "connection_age_grace_seconds": 30,
+        "transport": transport,
     }
     server = await start_server(**(given | options))
     channel_options = [("grpc.max_send_message_length", -1)]

@@ -21,6 +21,8 @@ from tests.unit.rpc_harness import (
 )
 from tests.unit.rpc_requests import accrue_request, quote_request
 
+pytestmark = pytest.mark.usefixtures("rpc_transport")
+
 T = TypeVar("T")
 
 AUTH = (AUTHORIZATION,)

@@ -14,6 +14,8 @@ from processor.ports import Reply
 from tests.unit.rpc_harness import AUTHORIZATION, Harness, applied, failure, refused, running
 from tests.unit.rpc_requests import accrue_request
 
+pytestmark = pytest.mark.usefixtures("rpc_transport")
+
 CONFIG = Path(__file__).parents[2] / "docs/client-service-config.json"
 AUTH = (AUTHORIZATION,)
 

@@ -44,6 +44,8 @@ from tests.unit.rpc_requests import (
     void_request,
 )
 
+pytestmark = pytest.mark.usefixtures("rpc_transport")
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 TOO_LONG = "must have at most 64 characters, not 65"
 REQUIRED = "is required"

@@ -30,6 +30,8 @@ from tests.unit.rpc_requests import accrue_request
 if TYPE_CHECKING:
     Stream = grpc.aio.StreamStreamCall[ProcessStreamRequest, ProcessStreamResponse]
 
+pytestmark = pytest.mark.usefixtures("rpc_transport")
+
 
 @pytest.fixture
 async def rpc() -> AsyncIterator[Harness]:

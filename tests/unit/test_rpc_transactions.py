@@ -34,6 +34,8 @@ from tests.unit.rpc_harness import (
 )
 from tests.unit.rpc_requests import WRITES, accrue_request, adjust_request, checkout_request, redeem_request
 
+pytestmark = pytest.mark.usefixtures("rpc_transport")
+
 AUTH = (AUTHORIZATION,)
 
 

@@ -1,0 +1,212 @@
+"""The native transport: HTTP/2 outside of Python hands unary calls over in lists; grpcio gets all else.
+
+What it can't do, and what stands instead, is told in docs/transports.md.
+"""
+
+import asyncio
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Final
+
+import grpc
+from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
+
+from processor.domain.outcomes import Outcome
+from processor.rpc.authentication import Metadata
+from processor.rpc.endings import Ending, ending_of
+from processor.rpc.handlers import StreamMethod
+from processor.rpc.status import Refused
+from processor.rpc.unary import StartedCall, UnaryMethod
+from processor.tracing import NO_SPAN, Span
+
+if TYPE_CHECKING:
+    from pygrpc_native._native import DetailedEvent
+
+# What one pass of the event loop begins, at most.
+_EVENTS_MAX: Final = 1_024
+_IO_THREADS: Final = 1
+_POLL_SECONDS: Final = 0.01
+# Nothing tells when a reply has been written, and what has not is lost when the connections are closed.
+_WRITING_SECONDS: Final = 0.1
+_SHUTTING_DOWN: Final = ending_of(Refused(Outcome.SHUTTING_DOWN).reply)
+
+
+async def start_native(
+    address: str, methods: Mapping[str, UnaryMethod | StreamMethod], fallback: grpc.aio.Server
+) -> "NativeTransport":
+    """Listen on HOST:PORT for the methods, by path; `fallback` serves the streams and whatever else there is.
+
+    Raises OSError, in one line, if the port can't be had.
+    """
+    unary = {path: method for path, method in methods.items() if isinstance(method, UnaryMethod)}
+    streams = [method for method in methods.values() if isinstance(method, StreamMethod)]
+    front = _listen(address, list(unary))
+    directory = Path(tempfile.mkdtemp(prefix="loyalty-grpcio-"))
+    socket = directory / "socket"
+    fallback.add_insecure_port(f"unix:{socket}")
+    await fallback.start()
+    front.set_fallback(str(socket))
+    transport = NativeTransport(front, list(unary.values()), streams, fallback, directory)
+    transport.start()
+    return transport
+
+
+def _listen(address: str, paths: Sequence[str]) -> NativeGrpcFront:
+    try:
+        return NativeGrpcFront(
+            address,
+            [(path, False) for path in paths],
+            io_threads=_IO_THREADS,
+            call_details=True,
+            reuse_port=True,
+        )
+    except OSError as error:
+        raise OSError(f"can't listen on {address}: check that it is free and this machine's") from error
+
+
+class NativeTransport:
+    """A server that listens. Of its methods, an event names one by its index."""
+
+    def __init__(
+        self,
+        front: NativeGrpcFront,
+        methods: Sequence[UnaryMethod],
+        streams: Sequence[StreamMethod],
+        fallback: grpc.aio.Server,
+        directory: Path,
+    ) -> None:
+        """`directory` is that of the fallback's socket."""
+        self.port = front.bound_port
+        self._front = front
+        self._methods = methods
+        self._streams = streams
+        self._fallback = fallback
+        self._directory = directory
+        self._loop = asyncio.get_running_loop()
+        # What to cancel if the caller goes: the group of a call that was started, or the task of another.
+        self._calls: dict[int, asyncio.Future[None]] = {}
+        self._held: list[int] = []
+        self._is_closing = False
+        self._reader = Thread(target=self._read, name="native-reader", daemon=True)
+        self._is_taken = Lock()
+
+    def start(self) -> None:
+        """Accept connections."""
+        self._front.start()
+        self._reader.start()
+
+    # --- calls ---
+
+    def _read(self) -> None:
+        """In a thread of its own: hand over all calls that have come, as soon as the last ones are begun."""
+        self._is_taken.acquire()
+        while (events := self._front.recv_batch_details(_EVENTS_MAX)) is not None:
+            self._loop.call_soon_threadsafe(self._take, events)
+            self._is_taken.acquire()
+
+    def _take(self, events: "Sequence[DetailedEvent]") -> None:
+        """Begin the calls in one pass of the event loop."""
+        now = self._loop.time()
+        try:
+            for kind, call_id, method_id, data, _, details in events:
+                if kind == EVENT_CANCEL:
+                    self._cancel(call_id)
+                elif self._is_closing:
+                    self._held.append(call_id)
+                elif data is not None and details is not None:
+                    metadata, _, remaining_seconds = details
+                    deadline = math.inf if remaining_seconds is None else now + remaining_seconds
+                    self._begin(call_id, self._methods[method_id], metadata, data, deadline)
+        finally:
+            self._is_taken.release()
+
+    def _begin(
+        self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
+    ) -> None:
+        """Start a call at once where that is possible, else by a task."""
+        span = method.observer.span(metadata)
+        started = method.start(metadata, data, deadline) if span is NO_SPAN else None
+        if started:
+            self._calls[call_id] = started.group.done
+            started.group.done.add_done_callback(partial(self._finish, call_id, started))
+        else:
+            answering = self._answer(call_id, method, metadata, data, deadline, span)
+            self._calls[call_id] = self._loop.create_task(answering)
+
+    def _finish(self, call_id: int, started: StartedCall, _: object) -> None:
+        del self._calls[call_id]
+        ending = started.finish()
+        if ending:
+            self._send(call_id, ending)
+
+    async def _answer(
+        self,
+        call_id: int,
+        method: UnaryMethod,
+        metadata: Metadata,
+        data: bytes,
+        deadline: float,
+        span: AbstractContextManager[Span],
+    ) -> None:
+        async def receive() -> bytes:
+            return data
+
+        try:
+            self._send(call_id, await method.answer(metadata, receive, deadline, span))
+        finally:
+            del self._calls[call_id]
+
+    def _send(self, call_id: int, ending: Ending) -> None:
+        """Nothing comes of it if the caller has gone."""
+        if ending.code is grpc.StatusCode.OK:
+            self._front.respond(call_id, ending.body, None, ending.trailing_metadata or None)
+        else:
+            self._front.fail(call_id, ending.code.value[0], ending.message, ending.trailing_metadata)
+
+    def _cancel(self, call_id: int) -> None:
+        call = self._calls.get(call_id)
+        if call:
+            call.cancel()
+
+    # --- the end ---
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let streams and then calls finish, but cancel them after `grace_seconds`; close the connections.
+
+        Calls go on being answered while there are streams: the front can't send a connection's clients away
+        and yet let its calls finish. Those that come in the moment between are told to come again.
+        """
+        until = self._loop.time() + grace_seconds
+        stopping = asyncio.create_task(self._fallback.stop(grace_seconds))
+        await self._are_none(lambda: any(stream.under_way for stream in self._streams), until)
+        self._is_closing = True
+        await self._are_none(lambda: bool(self._calls), until)
+        await self._cancel_all()
+        if grace_seconds:
+            await asyncio.sleep(_WRITING_SECONDS)
+        await self._close()
+        await stopping
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _are_none(self, are_some: Callable[[], bool], until: float) -> None:
+        """Wait for calls to end, but not beyond that time."""
+        while are_some() and self._loop.time() < until:  # noqa: ASYNC110 - an event would cost every call
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _cancel_all(self) -> None:
+        calls = list(self._calls.values())
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _close(self) -> None:
+        for call_id in self._held:
+            self._send(call_id, _SHUTTING_DOWN)
+        await asyncio.to_thread(self._front.close)
+        await asyncio.to_thread(self._reader.join)

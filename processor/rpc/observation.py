@@ -1,0 +1,55 @@
+"""What is told of calls: they are counted, timed, traced and logged here, whatever transport they came by."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, NamedTuple
+
+from google.protobuf.descriptor import MethodDescriptor
+
+from processor.rpc.authentication import Metadata
+from processor.rpc.call_log import CallLog
+from processor.rpc.metrics import CallMetrics, MethodMetrics
+from processor.tracing import NO_TRACING, Span, Tracing
+
+
+class Observation(NamedTuple):
+    """How calls are traced, and which of them are logged."""
+
+    tracing: Tracing
+    logged_calls: str
+
+
+UNOBSERVED: Final = Observation(NO_TRACING, "none")
+
+
+class Observer:
+    """Watches the calls of one method."""
+
+    def __init__(self, descriptor: MethodDescriptor, observation: Observation) -> None:
+        grpc_type = "bidi_stream" if descriptor.client_streaming else "unary"
+        self.method = descriptor.name
+        self.metrics = MethodMetrics(grpc_type, descriptor.containing_service.full_name, descriptor.name)
+        self._log = CallLog(descriptor, observation.logged_calls)
+        self._tracing = observation.tracing
+
+    def span(self, metadata: Metadata) -> AbstractContextManager[Span]:
+        """The span of a call; NO_SPAN if it is not traced."""
+        return self._tracing.call(self.method, metadata)
+
+    @contextmanager
+    def call(self, metadata: Metadata, span: AbstractContextManager[Span]) -> Iterator[CallMetrics]:
+        """Watch the call that is handled inside of it."""
+        with span as opened:
+            call = self.metrics.begin()
+            try:
+                yield call
+            finally:
+                opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
+                self.finish(call, metadata)
+
+    def finish(self, call: CallMetrics, metadata: Metadata) -> None:
+        """Count and log a call that has ended."""
+        seconds = self.metrics.finish(call)
+        self._log.note(
+            outcome=call.outcome, chain=call.chain, data=call.request, metadata=metadata, seconds=seconds
+        )

@@ -1,0 +1,57 @@
+"""The methods that apply one operation: each differs by the request that it reads, and by nothing else."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from processor.call import CallGroup
+from processor.domain.chain import ApiKey, Role
+from processor.domain.command import Command, Kind
+from processor.domain.outcomes import Outcome
+from processor.ports import Reply
+from processor.rpc.decode import decode
+from processor.rpc.status import Refused
+
+M = TypeVar("M", bound=Message)
+
+
+class CommandQueue(Protocol):
+    """Where commands are applied: the batcher."""
+
+    async def submit(self, chain_id: int, commands: Sequence[Command], deadline: float) -> list[Reply]:
+        """Apply commands of one chain and return their replies, in order."""
+        ...
+
+    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
+        """Queue commands at once; None if that can't be: then they are to be submitted."""
+        ...
+
+
+class WriteMethod(Generic[M]):
+    """Calls of one method; the request is bytes, the reply's body too."""
+
+    def __init__(self, batcher: CommandQueue, request_type: type[M], convert: Callable[[M], Command]) -> None:
+        self._batcher = batcher
+        self._request_type = request_type
+        self._convert = convert
+
+    async def __call__(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
+        """Apply the operation. Raises Refused."""
+        [reply] = await self._batcher.submit(caller.chain_id, (self._read(caller, data),), deadline)
+        return reply
+
+    def start(self, caller: ApiKey, data: bytes, deadline: float) -> CallGroup | None:
+        """The same without waiting, if that can be. Raises Refused."""
+        return self._batcher.offer(caller.chain_id, (self._read(caller, data),), deadline)
+
+    def _read(self, caller: ApiKey, data: bytes) -> Command:
+        command = self._convert(decode(self._request_type, data))
+        check_role(caller, command)
+        return command
+
+
+def check_role(caller: ApiKey, command: Command) -> None:
+    """Raises Refused."""
+    if command.kind is Kind.ADJUST and caller.role is not Role.OPERATOR:
+        raise Refused(Outcome.CALLER_NOT_ALLOWED)
