@@ -28,6 +28,8 @@ def subject() -> Figures:
         client_us=10,
         cpu_to_floor=1.2,
         throughput_to_floor=0.7,
+        throughput_to_empty_handler=12.5,
+        server_to_unary=1.5,
         batch_ops=30,
         p50_ms=10,
         p99_ms=30,
@@ -37,7 +39,7 @@ def subject() -> Figures:
 def quick_report() -> Report:
     """Without all that `--quick` leaves out."""
     machine, postgres = {"cpu": "one", "cores": 2}, {"fsync": "on"}
-    found = {"floor": subject(), "unary": subject(), "batch of 500": subject()}
+    found = {name: subject() for name in ("floor", "unary", "batch of 500", "checkout, 30 lines, rich")}
     found["one call at a time"] = figures(p50_to_transaction=2.0)
     return Report(machine, postgres, {"members": 1_000}, found, {}, (), None, ("<a note>",), verified=True)
 
