@@ -10,9 +10,9 @@ import grpc
 from locust import User
 
 from benchmarks.members import Members
-from benchmarks.requests import Requests
 from benchmarks.mix import Mix
-from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
+from benchmarks.requests import Requests
+from loyalty.v1.transaction_service_pb2 import DESCRIPTOR, OperationRequest
 
 SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name
 TIMEOUT_SECONDS: Final = 30
@@ -31,7 +31,7 @@ class TillUser(User):
         self.message_ops: int = options.message_ops
         self.metadata = (("authorization", f"Bearer {options.api_key}"),)
         self.channel = _channel(str(self.environment.host), next(_numbers) % options.connections)
-        self.mix = Mix(Requests(_members(options.members, options.zipf), with_lines=True))
+        self.mix = Mix(_Operations(_members(options.members, options.zipf)))
 
     def report(self, name: str, started: float, length: int, faults: Iterable[str]) -> None:
         """Tell Locust of a call that was sent at `started` by perf_counter, with `length` bytes come back."""
@@ -48,6 +48,19 @@ class TillUser(User):
 
 class UnexpectedAnswerError(Exception):
     """An answer that no till should get from a service that is well."""
+
+
+class _Operations:
+    """As `benchmarks.mix.Source`."""
+
+    def __init__(self, members: Members) -> None:
+        self._requests = Requests(members, with_lines=True)
+
+    def accrue(self) -> OperationRequest:
+        return OperationRequest(accrue=self._requests.accrue())
+
+    def redeem(self) -> OperationRequest:
+        return OperationRequest(redeem=self._requests.redeem())
 
 
 @cache

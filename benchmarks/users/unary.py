@@ -7,9 +7,10 @@ import grpc
 from locust import task
 
 from benchmarks.answers import Answer
-from benchmarks.users.answers import answer_of_error, answer_of_reply
 from benchmarks.mix import Intent
+from benchmarks.users.answers import answer_of_error, answer_of_reply
 from benchmarks.users.till import SERVICE, TIMEOUT_SECONDS, TillUser
+from loyalty.v1.transaction_service_pb2 import OperationRequest
 
 _METHODS: Final = {"accrue": "Accrue", "redeem": "Redeem"}
 
@@ -42,5 +43,5 @@ class UnaryUser(TillUser):
         return answer_of_reply(body, call)
 
 
-def _name(kind: str, intent: Intent) -> str:
+def _name(kind: str, intent: Intent[OperationRequest]) -> str:
     return f"{_METHODS[kind]} (repeat)" if intent.original else _METHODS[kind]
