@@ -12,13 +12,13 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-long bench bench-quick replay drill fmt protos docs pictures lock clean lint \
-        lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
+.PHONY: help run test test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+        lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
 	@echo 'Usage: make <target> [ARGS="..."] [PYTHON=python3.12]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
@@ -48,11 +48,14 @@ docs: $(VENV)/.dev ## Generate docs/metrics.md and Grafana's dashboards
 pictures: $(VENV)/.pictures ## Draw the dashboards as they look under load (needs Prometheus; some 4 minutes)
 	@$(PY) -m tests.dashboards.draw $(ARGS)
 
-bench: $(VENV)/.dev ## Compare the service with PostgreSQL's own limit on this machine
-	@$(PY) -m benchmarks.compare $(ARGS)
+bench: $(VENV)/.pictures ## Compare the service with PostgreSQL's own limit and with baselines (under 10 minutes)
+	@$(PY) -m benchmarks.compare --json bench.json --html bench.html $(growth) $(ARGS)
 
-bench-quick: $(VENV)/.dev ## The same in about a minute, what tracing costs included
-	@$(PY) -m benchmarks.compare --quick $(ARGS)
+bench-quick: $(VENV)/.pictures ## The same in about a minute, without what takes long
+	@$(PY) -m benchmarks.compare --quick --json bench-quick.json --html bench-quick.html $(growth) $(ARGS)
+
+bench-growth: $(VENV)/.dev ## Measure ledgers of up to 50 million rows (needs 40 GB of disk)
+	@$(PY) -m benchmarks.growth --json growth.json $(ARGS)
 
 replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
 	@$(PY) -m benchmarks.replay $(ARGS)
@@ -117,6 +120,9 @@ lint-repository: $(VENV)/.dev
 
 
 # --- recipes used more than once ------------------------------------------------------------------
+
+# What the last `make bench-growth` here has found, for the page of `make bench`.
+growth = $(if $(wildcard growth.json),--growth growth.json)
 
 # $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
 install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \

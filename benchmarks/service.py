@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from processor.cli.child import service
@@ -20,6 +21,8 @@ from storage.migrate import migrate
 from storage.owner import owner_connection
 
 _LOOPBACK: Final = "127.0.0.1"
+_DAY_SECONDS: Final = 86_400
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Service(NamedTuple):
@@ -46,28 +49,45 @@ def own_service(
 
     Raises EmbeddedPostgresError, StorageFailure, DirectoryError or CommandError.
     """
-    with tempfile.TemporaryDirectory(prefix=f"loyalty-{chain_name}-") as directory:
-        Path(directory).chmod(0o711)  # root may have to run PostgreSQL as another user
-        with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
-            dsn = postgres.dsn()
-            asyncio.run(migrate(dsn))
-            chain_id, api_key = asyncio.run(add_chain(dsn, chain_name, document, window_back_seconds))
-            settings = _settings(dsn, workers)
-            with service(settings) as process:
-                urls = _target(settings), _metrics_url(settings)
-                yield Service(*urls, chain_id, api_key, dsn, process.pid, postgres.pid)
+    with own_postgres(chain_name) as postgres:
+        dsn = postgres.dsn()
+        asyncio.run(migrate(dsn))
+        chain_id, api_key = asyncio.run(add_chain(dsn, chain_name, document, window_back_seconds))
+        with service_of(postgres, dsn, chain_id, api_key, workers) as own:
+            yield own
 
 
 @contextmanager
-def traced_service(
-    first: Service, collector_url: str, sample_ratio: float, workers: int
+def own_postgres(name: str, parent: Path | None = None) -> Iterator[EmbeddedPostgres]:
+    """Run a PostgreSQL in a directory of its own, in `parent` or among the temporary ones."""
+    with tempfile.TemporaryDirectory(prefix=f"loyalty-{name}-", dir=parent) as directory:
+        Path(directory).chmod(0o711)  # root may have to run PostgreSQL as another user
+        with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
+            yield postgres
+
+
+@contextmanager
+def service_of(
+    postgres: EmbeddedPostgres, dsn: str, chain_id: int, api_key: str, workers: int
 ) -> Iterator[Service]:
-    """A second one for the same chain that traces this share of its calls."""
-    settings = _settings(first.dsn, workers, trace="otlp", trace_sample_ratio=sample_ratio)
-    with service(settings, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector_url}) as process:
-        yield first._replace(
-            target=_target(settings), metrics_url=_metrics_url(settings), server_pid=process.pid
-        )
+    """Serve a migrated database with a chain."""
+    settings = _settings(dsn, workers)
+    with service(settings) as process:
+        urls = _target(settings), _metrics_url(settings)
+        yield Service(*urls, chain_id, api_key, dsn, process.pid, postgres.pid)
+
+
+@contextmanager
+def second_service(
+    first: Service, environment: Mapping[str, str] = _NOTHING, /, *, workers: int, **settings: object
+) -> Iterator[Service]:
+    """Another one for the same chain, with other settings; `environment` has variables beside them.
+
+    It leaves it to the first one to measure the database.
+    """
+    own = _settings(first.dsn, workers, measure_seconds=_DAY_SECONDS, **settings)
+    with service(own, environment) as process:
+        yield first._replace(target=_target(own), metrics_url=_metrics_url(own), server_pid=process.pid)
 
 
 async def add_chain(

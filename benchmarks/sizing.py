@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
+from benchmarks.compare.calls import CallLoad
 from benchmarks.compare.client import BenchmarkError, Client
-from benchmarks.compare.loads import UNARY, CallLoad, Shape, Till, batch_of
+from benchmarks.compare.shapes import ACCRUE, Shape, batch_of
+from benchmarks.compare.till import Till
 from benchmarks.service import Service, own_service
 from processor.cli.errors import CommandError
 from processor.cli.output import print_json, print_note, print_table
@@ -72,8 +74,8 @@ async def _enrol(service: Service, members: int) -> None:
 
 def _runs(service: Service, members: int, operations: int) -> Iterator[Run]:
     """Each shape twice: after a checkpoint, when a page's first change logs it whole, and once more."""
-    for name, shape in {"unary": UNARY, "batch of 500": batch_of(500)}.items():
-        till = Till(service.target, service.api_key, _CONNECTIONS, members, 0.0)
+    for name, shape in {"unary": ACCRUE, "batch of 500": batch_of(500)}.items():
+        till = Till(service.target, (service.api_key,), _CONNECTIONS, members, 0.0)
         with Client(CallLoad(till, shape, _in_flight(shape))) as client:
             asyncio.run(_execute(service.dsn, "CHECKPOINT"))
             yield _run(service, client, f"{name}, after a checkpoint", operations)

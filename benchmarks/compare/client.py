@@ -4,9 +4,11 @@ import asyncio
 import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from multiprocessing.connection import Connection
-from types import TracebackType
+from statistics import quantiles
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import uvloop
@@ -18,6 +20,23 @@ class BenchmarkError(Exception):
     """One line: why the benchmark cannot go on."""
 
 
+_NO_LATENCIES: Final[Mapping[str, Sequence[float]]] = MappingProxyType({})
+
+
+class Answers(NamedTuple):
+    """What came back of a run.
+
+    `failures` counts, by reason, what makes the run worthless; `failed_calls` those that the load allows.
+    `latencies_seconds` are those of answered calls, by what was called; a load that does not time them has
+    none. `seconds` is the run's length, of a load that knows better than the clock around it.
+    """
+
+    failures: Counter[str]
+    failed_calls: int = 0
+    latencies_seconds: Mapping[str, Sequence[float]] = _NO_LATENCIES
+    seconds: float | None = None
+
+
 class Session(Protocol):
     """An open load."""
 
@@ -25,8 +44,8 @@ class Session(Protocol):
         """Make ready what the next `run` sends, so many operations of it."""
         ...
 
-    async def run(self) -> Counter[str]:
-        """Send it all, wait for the answers, and count those that are not as they must be, by reason."""
+    async def run(self) -> Answers:
+        """Send it all and wait for the answers."""
         ...
 
 
@@ -38,11 +57,20 @@ class Load(Protocol):
         ...
 
 
+class Percentiles(NamedTuple):
+    """Of latencies, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+
+
 class Ran(NamedTuple):
-    """One run of a load."""
+    """One run of a load; `latencies` by what was called."""
 
     operations: int
     seconds: float
+    failed_calls: int
+    latencies: Mapping[str, Percentiles]
 
 
 class Client:
@@ -123,11 +151,21 @@ async def _receive(pipe: Connection) -> Any:
 
 async def _run(session: Session, operations: int) -> Ran | BenchmarkError:
     started = time.perf_counter()
-    failures = await session.run()
-    seconds = time.perf_counter() - started
-    if failures:
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in failures.most_common())
-        return BenchmarkError(
-            f"of {operations:,} operations {failures.total():,} were not applied: {reasons}"
-        )
-    return Ran(operations, seconds)
+    answers = await session.run()
+    seconds = answers.seconds or time.perf_counter() - started
+    if answers.failures:
+        return _unapplied(answers.failures, operations)
+    latencies = {name: _percentiles(each) for name, each in answers.latencies_seconds.items() if each}
+    return Ran(operations, seconds, answers.failed_calls, latencies)
+
+
+def _unapplied(failures: Counter[str], operations: int) -> BenchmarkError:
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in failures.most_common())
+    return BenchmarkError(f"of {operations:,} operations {failures.total():,} were not applied: {reasons}")
+
+
+def _percentiles(latencies_seconds: Sequence[float]) -> Percentiles:
+    if len(latencies_seconds) == 1:
+        return Percentiles(latencies_seconds[0] * 1_000, latencies_seconds[0] * 1_000)
+    cuts = quantiles(latencies_seconds, n=100, method="inclusive")
+    return Percentiles(cuts[49] * 1_000, cuts[98] * 1_000)

@@ -1,10 +1,11 @@
-"""One run of one subject: how fast, how much CPU time of whom, in batches how large."""
+"""One run of one subject: how fast, how much CPU time of whom, in batches how large, how long a call took."""
 
 import urllib.request
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.compare.calls import CALL
 from benchmarks.compare.client import Client, Ran
 from benchmarks.cpu import tree_seconds
 
@@ -26,13 +27,18 @@ class Subject(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The figures of one run; CPU times are of one operation, `batch_ops` is the mean size of a batch."""
+    """The figures of one run; CPU times are of one operation, `batch_ops` is the mean size of a batch.
+
+    Latencies are those of unary calls.
+    """
 
     operations_per_second: float
     server_us: float
     postgres_us: float
     client_us: float
     batch_ops: float | None
+    p50_ms: float | None
+    p99_ms: float | None
 
 
 class _Reading(NamedTuple):
@@ -75,12 +81,15 @@ def _batch_counts(metrics_url: str) -> tuple[float, float]:
 
 def _sample(ran: Ran, before: _Reading, after: _Reading) -> Sample:
     spent = _Reading(*(end - start for start, end in zip(before, after, strict=True)))
+    latency = ran.latencies.get(CALL)
     return Sample(
         ran.operations / ran.seconds,
         _microseconds(spent.server_seconds, ran),
         _microseconds(spent.postgres_seconds, ran),
         _microseconds(spent.client_seconds, ran),
         spent.batched_operations / spent.batches if spent.batches else None,
+        latency.p50_ms if latency else None,
+        latency.p99_ms if latency else None,
     )
 
 

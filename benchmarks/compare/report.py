@@ -1,115 +1,100 @@
-"""The figures of a comparison, for people and for machines."""
+"""What a comparison has found, as a file for machines."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from benchmarks.compare.client import BenchmarkError
+from benchmarks.compare.figures import Figure, Figures
+from benchmarks.compare.names import GROWTH
+from benchmarks.compare.targets import Judged, judge
+from benchmarks.compare.tracing import TracingCosts
 
-from benchmarks.compare.figures import BASKET, RICH, TRACED, UNTRACED, Figure, Figures
-from benchmarks.compare.tracing import SAMPLE_RATIO, TracingCosts
+_KIND: Final = "comparison"
+_PARTS: Final = {"kind", "machine", "postgres", "settings", "figures"}
 
-# Lines that a program reads must not be broken at the width of a terminal that is not there.
-_PIPED_COLUMNS = 200
-_NONE = "-"
+
+class GrowthPoint(NamedTuple):
+    """What a ledger of some size has come to, in another run."""
+
+    rows: int
+    members: int
+    figures: Figures
 
 
 class Report(NamedTuple):
-    """`figures` by subject; `settings` are those of the run."""
+    """`figures` by subject, `sweep` by the calls in flight; `settings` are those of the run.
+
+    `notes` tell what could not be measured, and why.
+    """
 
     machine: Mapping[str, object]
     postgres: Mapping[str, str]
     settings: Mapping[str, object]
     figures: Mapping[str, Figures]
-    tracing_us: TracingCosts
+    sweep: Mapping[str, Figures]
+    growth: Sequence[GrowthPoint]
+    tracing_us: TracingCosts | None
+    notes: Sequence[str]
     verified: bool
+
+    @property
+    def judged(self) -> list[Judged]:
+        """The targets, and whether they are met."""
+        return judge(self.figures)
+
+
+def with_growth(report: Report, points: Sequence[GrowthPoint]) -> Report:
+    """The report with that of a growth run, of which the largest ledger counts."""
+    return report._replace(growth=points, figures={**report.figures, GROWTH: growth_ratios(points)})
+
+
+def growth_ratios(points: Sequence[GrowthPoint]) -> Figures:
+    """The largest ledger beside the smallest."""
+    return {name: each for name, each in points[-1].figures.items() if name.endswith("_to_smallest")}
 
 
 def write_json(report: Report, path: Path) -> None:
     """The whole report, with every round of every figure."""
-    subjects = {
-        subject: {name: figure._asdict() for name, figure in figures.items()}
-        for subject, figures in report.figures.items()
+    whole = {
+        "kind": _KIND,
+        **report._asdict(),
+        "figures": as_json(report.figures),
+        "sweep": as_json(report.sweep),
+        "growth": [{**point._asdict(), "figures": figures_as_json(point.figures)} for point in report.growth],
+        "tracing_us": report.tracing_us._asdict() if report.tracing_us else None,
+        "targets": [_judged_as_json(each) for each in report.judged],
     }
-    whole = {**report._asdict(), "figures": subjects, "tracing_us": report.tracing_us._asdict()}
     path.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
 
 
-def print_report(report: Report) -> None:
-    """A table on standard output, and what to know about it."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_COLUMNS
-    console.print(_table(report.figures))
-    for line in _rules_lines(report.figures):
-        console.print(line)
-    for line in _tracing_lines(report.figures, report.tracing_us):
-        console.print(line)
-    console.print(
-        ", ".join(f"{name} {value}" for name, value in {**report.machine, **report.postgres}.items())
-    )
-    console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
-    console.print(f"verify: {'clean' if report.verified else 'NOT CLEAN'}")
+def as_json(subjects: Mapping[str, Figures]) -> dict[str, Any]:
+    """The figures of all subjects, in the form that `figures_from` reads."""
+    return {subject: figures_as_json(figures) for subject, figures in subjects.items()}
 
 
-def _rules_lines(figures: Mapping[str, Figures]) -> Iterator[str]:
-    """What the rules of a rich program cost the server, beside a plain accrual."""
-    for subject in (RICH, BASKET):
-        ratio = _with_spread(figures[subject]["server_to_unary"], ".2f")
-        yield f"server CPU of {subject}, to that of unary: {ratio}"
+def figures_as_json(figures: Figures) -> dict[str, Any]:
+    """The figures of one."""
+    return {name: figure._asdict() for name, figure in figures.items()}
 
 
-def _tracing_lines(figures: Mapping[str, Figures], costs: TracingCosts) -> Iterator[str]:
-    """What tracing costs: the two servers as they are accounted for, and its own calls alone."""
-    ratio = _with_spread(figures[TRACED]["server_to_unary"], ".2f")
-    yield f"server CPU with tracing of {SAMPLE_RATIO:.0%} of the unary calls, to that without: {ratio}"
-    server_us, batch_ops = (figures[UNTRACED][name].median for name in ("server_us", "batch_ops"))
-    for state, cost_us in (
-        ("off", costs.off_us(batch_ops)),
-        (f"of {SAMPLE_RATIO:.0%}", costs.on_us(batch_ops)),
-    ):
-        share = cost_us / server_us
-        yield f"calls of tracing, {state}: {cost_us:.2f} us, {share:.2%} of the server CPU of a unary call"
+def figures_from(value: Mapping[str, Any]) -> Figures:
+    """The figures of one, as they were written."""
+    return {name: Figure(**figure) for name, figure in value.items()}
 
 
-def _table(figures: Mapping[str, Figures]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    table.add_column("median (lowest - highest round)")
-    for heading in (
-        "operations/s",
-        "to the floor",
-        "to empty",
-        "server us",
-        "PostgreSQL us",
-        "client us",
-        "CPU to the floor",
-        "batch",
-    ):
-        table.add_column(heading, justify="right")
-    for subject, columns in figures.items():
-        table.add_row(subject, *_cells(columns))
-    return table
+def read_report(path: Path) -> dict[str, Any]:
+    """What `--json` has written. Raises BenchmarkError."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"cannot read {path}: {error}") from None
+    if not isinstance(value, dict) or not value.keys() >= _PARTS:
+        raise BenchmarkError(f"{path} is no report: name a file that --json has written")
+    return value
 
 
-def _cells(figures: Figures) -> list[str]:
-    return [
-        _with_spread(figures.get("operations_per_second"), ",.0f"),
-        _with_spread(figures.get("throughput_to_floor"), ".2f"),
-        _with_spread(figures.get("throughput_to_empty_handler"), ".2f"),
-        _median(figures.get("server_us")),
-        _median(figures.get("postgres_us")),
-        _median(figures.get("client_us")),
-        _with_spread(figures.get("cpu_to_floor"), ".2f"),
-        _median(figures.get("batch_ops")),
-    ]
-
-
-def _median(figure: Figure | None) -> str:
-    return f"{figure.median:,.1f}" if figure else _NONE
-
-
-def _with_spread(figure: Figure | None, form: str) -> str:
-    return f"{figure.median:{form}} ({figure.low:{form}} - {figure.high:{form}})" if figure else _NONE
+def _judged_as_json(judged: Judged) -> dict[str, object]:
+    target, figure, is_met = judged
+    return {**target._asdict(), "median": figure.median if figure else None, "is_met": is_met}

@@ -11,7 +11,7 @@ from locust import task
 from benchmarks.answers import answer_of_result
 from benchmarks.requests import idempotency_key
 from benchmarks.users.answers import answer_of_error
-from benchmarks.users.mix import Intent
+from benchmarks.mix import Intent
 from benchmarks.users.till import TillUser
 from loyalty.v1.transaction_service_pb2 import ProcessStreamRequest, ProcessStreamResponse
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub

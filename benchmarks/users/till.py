@@ -11,7 +11,7 @@ from locust import User
 
 from benchmarks.members import Members
 from benchmarks.requests import Requests
-from benchmarks.users.mix import Mix
+from benchmarks.mix import Mix
 from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
 
 SERVICE: Final = DESCRIPTOR.services_by_name["TransactionService"].full_name

@@ -8,7 +8,7 @@ from locust import task
 
 from benchmarks.answers import Answer
 from benchmarks.users.answers import answer_of_error, answer_of_reply
-from benchmarks.users.mix import Intent
+from benchmarks.mix import Intent
 from benchmarks.users.till import SERVICE, TIMEOUT_SECONDS, TillUser
 
 _METHODS: Final = {"accrue": "Accrue", "redeem": "Redeem"}

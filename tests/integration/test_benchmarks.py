@@ -2,23 +2,43 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from benchmarks.compare.own_chain import OwnChain
+from benchmarks.compare.row_at_a_time import RowAtATime
+from benchmarks.compare.server_process import serving
 from benchmarks.cpu import tree_seconds
 from benchmarks.members import Members
-from benchmarks.service import Service, own_service
+from benchmarks.requests import Requests
+from benchmarks.service import Service, own_service, verify
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from storage.directory import create_chain
 from storage.members import Member, add_members
 from storage.owner import owner_connection
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = 1_000
 FIGURES = {"operations_per_second", "server_us", "postgres_us", "client_us", "cpu_to_floor"}
+BASELINES = {"floor", "pgbench -N", "empty handler", "row at a time"}
+SERVICES = {
+    *("unary", "unary, one member", "unary, 200 chains"),
+    *("batch of 500", "batch of 500, one member", "stream, 100 a message"),
+}
+ONLY_IN_FULL = {"unary, 1 % traced", "unary, rich program", "checkout of 30 lines, rich"}
+BESIDE = {"one call at a time", "half of the peak, open loop"}
+OVERLOADS = {"overload, batches", "overload, unary"}
+CHARTS = (
+    *("Throughput against latency", "CPU time of an operation"),
+    *("Batch size against load", "Growth with rows"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,31 +63,85 @@ def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run("locust", "-f", "benchmarks/locustfile.py", "--headless", "--json", *arguments)
 
 
-def test_the_comparison_measures_every_subject(tmp_path: Path) -> None:
-    file = tmp_path / "report.json"
-    options = ("--members", "1000", "--rounds", "2", "--seconds", "0.1", "--json", str(file))
-
-    done = run("benchmarks.compare", *options)
-
+def run_small(file: Path, *options: str) -> dict[str, Any]:
+    small = ("--members", "1000", "--rounds", "2", "--seconds", "0.1", "--json", str(file))
+    done = run("benchmarks.compare", *small, *options)
     assert done.returncode == 0, done.stderr
-    report = json.loads(file.read_text())
+    report: dict[str, Any] = json.loads(file.read_text())
     assert report["verified"] is True
     assert (report["postgres"]["fsync"], report["postgres"]["synchronous_commit"]) == ("on", "on")
+    return report
+
+
+@pytest.mark.timeout(600)
+def test_the_comparison_measures_every_subject(tmp_path: Path) -> None:
+    report = run_small(tmp_path / "report.json", "--overload-times", "1")
+
     figures = report["figures"]
-    assert set(figures) == {
-        *("floor", "empty handler", "unary", "unary, 1 % traced", "unary, rich program"),
-        *("checkout of 30 lines, rich", "batch of 500", "stream, 100 a message"),
-    }
-    for measured in figures.values():
+    assert set(figures) == BASELINES | SERVICES | ONLY_IN_FULL | BESIDE | OVERLOADS
+    for subject in BASELINES | SERVICES | ONLY_IN_FULL:
+        measured = figures[subject]
         assert measured.keys() >= FIGURES
         assert len(measured["operations_per_second"]["rounds"]) == 2
         assert measured["operations_per_second"]["low"] > 0
     assert figures["floor"]["throughput_to_floor"]["median"] == 1
-    for subject in ("unary, 1 % traced", "unary, rich program", "checkout of 30 lines, rich"):
+    for subject in ONLY_IN_FULL:
         assert figures[subject]["server_to_unary"]["low"] > 0
     costs = report["tracing_us"]
     assert 0 < costs["off_call_us"] < costs["unsampled_call_us"] < costs["traced_us"]
     assert figures["batch of 500"]["batch_ops"]["median"] > figures["unary"]["batch_ops"]["low"] > 0
+    assert figures["half of the peak, open loop"]["failed_calls"]["high"] == 0
+    for overload in OVERLOADS:
+        assert figures[overload]["resident_mib"]["low"] > 10
+    assert list(report["sweep"]) == ["1", "4", "16", "64", "256", "512", "1024"]
+    not_measured = [target["figure"] for target in report["targets"] if target["is_met"] is None]
+    assert not_measured == ["throughput_to_smallest"]
+
+
+@pytest.mark.timeout(600)
+def test_a_quick_comparison_and_the_growth_of_ledgers_are_told_on_one_page(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    growth, page = tmp_path / "growth.json", tmp_path / "page.html"
+    sizes = ("--size", "24000/2000", "--size", "1200/100", "--directory", str(tmp_path))
+    grown = run("benchmarks.growth", *sizes, "--rounds", "2", "--seconds", "0.1", "--json", str(growth))
+    assert grown.returncode == 0, grown.stderr
+    assert [point["rows"] for point in json.loads(growth.read_text())["points"]] == [1_200, 24_000]
+
+    options = ("--quick", "--growth", str(growth), "--html", str(page))
+    report = run_small(tmp_path / "report.json", *options)
+
+    assert set(report["figures"]) == BASELINES | SERVICES | BESIDE | {"growth"}
+    text = page.read_text()
+    assert not re.search(r"(src|href)=.(https?:)?//", text)
+    assert {title for title in CHARTS if title in text} == {"CPU time of an operation", "Growth with rows"}
+    assert text.count("<svg") == 2
+
+
+def test_ledgers_that_do_not_fit_on_the_disk_are_refused(tmp_path: Path) -> None:
+    done = run("benchmarks.growth", "--size", "900000000000/1000", "--directory", str(tmp_path))
+
+    assert done.returncode == 2
+    assert "GB free and this needs" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+async def test_row_at_a_time_keeps_the_promise_to_repeats(service: Service) -> None:
+    async with owner_connection(service.dsn) as connection:
+        chain_id = await create_chain(connection, "row")
+        await add_members(connection, chain_id, [Member(1)])
+    request = Requests(Members(1), with_lines=False).accrue()
+
+    with serving(RowAtATime(OwnChain(service.dsn, chain_id, 1))) as server:
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            accrue = TransactionServiceStub(channel).Accrue
+            first, again = await accrue(request), await accrue(request)
+            request.receipt.total_minor += 100
+            with pytest.raises(grpc.aio.AioRpcError, match="IDEMPOTENCY_KEY_REUSED"):
+                await accrue(request)
+
+    assert first == again
+    assert first.balance_points == first.earned_points
+    assert verify(service.dsn)
 
 
 @pytest.mark.parametrize(

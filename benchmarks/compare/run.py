@@ -1,0 +1,94 @@
+"""One comparison from beginning to end."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.collector import collector
+from benchmarks.compare.chains import make_chains
+from benchmarks.compare.figures import Figures, figures
+from benchmarks.compare.latencies import measure_half_peak, measure_idle
+from benchmarks.compare.measure import Subject
+from benchmarks.compare.names import HALF_PEAK, IDLE, PGBENCH, UNARY
+from benchmarks.compare.overload import measure_overload
+from benchmarks.compare.report import Report
+from benchmarks.compare.rounds import run_rounds, runs
+from benchmarks.compare.settings import Settings
+from benchmarks.compare.subjects import World, open_subjects
+from benchmarks.compare.sweep import measure_sweep, sweep_runs
+from benchmarks.compare.tracing import tracing_costs
+from benchmarks.machine import describe_machine, describe_postgres
+from benchmarks.service import Service, own_service, verify
+from storage.owner import owner_connection
+
+_LEDGER_OPERATIONS: Final = 20_000
+_NO_PGBENCH: Final = "pgbench is not installed (Debian: postgresql-contrib), so it was not measured"
+_errors: Final = Console(stderr=True, highlight=False)
+
+
+def run_comparison(settings: Settings) -> Report:
+    """Set up everything, measure, verify the ledger. Raises BenchmarkError."""
+    machine = describe_machine()
+    with own_service("bench", workers=settings.workers) as service, collector() as collector_url:
+        with _errors.status(f"Enrolling {settings.members:,} members of each chain"):
+            chains = asyncio.run(make_chains(service, settings.members))
+        world = World(service, chains, collector_url, settings)
+        found = _measure_rounds(world)
+        found |= _measure_beside(world, found)
+        sweep = {} if settings.is_quick else _measure_sweep(world)
+        costs = None if settings.is_quick else tracing_costs(collector_url)
+        with _errors.status("Verifying the ledger"):
+            is_clean = verify(service.dsn)
+        postgres = asyncio.run(describe_postgres(service.dsn))
+    notes = [] if PGBENCH in found else [_NO_PGBENCH]
+    return Report(machine, postgres, settings._asdict(), found, sweep, (), costs, notes, is_clean)
+
+
+def _measure_rounds(world: World) -> dict[str, Figures]:
+    settings = world.settings
+    with open_subjects(world) as subjects:
+        _settle_in(world.service, subjects[0])
+        with _progress() as progress:
+            on_run = _told(progress, runs(len(subjects), settings.rounds))
+            return figures(run_rounds(subjects, settings.rounds, settings.seconds, on_run))
+
+
+def _settle_in(service: Service, floor: Subject) -> None:
+    """Let the ledger's partition have a size that PostgreSQL knows, as after its first minute."""
+    floor.client.prepare(_LEDGER_OPERATIONS)
+    floor.client.run()
+    asyncio.run(_analyze(service.dsn))
+
+
+async def _analyze(dsn: str) -> None:
+    async with owner_connection(dsn) as connection:
+        await connection.execute("ANALYZE operation")
+
+
+def _measure_beside(world: World, found: dict[str, Figures]) -> Iterator[tuple[str, Figures]]:
+    """What needs the service for itself."""
+    with _errors.status("One call at a time"):
+        yield IDLE, measure_idle(world)
+    with _errors.status("Calls at half of the peak"):
+        yield HALF_PEAK, measure_half_peak(world, found[UNARY]["operations_per_second"].median)
+    if not world.settings.is_quick:
+        with _errors.status("More than there is room for"):
+            yield from measure_overload(world)
+
+
+def _measure_sweep(world: World) -> dict[str, Figures]:
+    with _progress() as progress:
+        return measure_sweep(world, _told(progress, sweep_runs(world.settings)))
+
+
+def _progress() -> Progress:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal)
+
+
+def _told(progress: Progress, total: int) -> Callable[[str], None]:
+    task = progress.add_task("", total=total, completed=-1)
+    return lambda name: progress.update(task, advance=1, description=name)

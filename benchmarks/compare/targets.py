@@ -1,0 +1,76 @@
+"""What the service sets itself to reach, beside what was measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from benchmarks.compare.figures import Figure, Figures
+from benchmarks.compare.names import (
+    BATCH,
+    CHAINS,
+    GROWTH,
+    HALF_PEAK,
+    HOT_BATCH,
+    HOT_UNARY,
+    IDLE,
+    OVERLOAD_BATCH,
+    OVERLOAD_UNARY,
+    UNARY,
+)
+
+
+class Target(NamedTuple):
+    """A bound for the median of one figure of a subject."""
+
+    name: str
+    subject: str
+    figure: str
+    bound: float
+    is_at_most: bool
+
+    def is_met_by(self, value: float) -> bool:
+        """Whether the value keeps the bound."""
+        return value <= self.bound if self.is_at_most else value >= self.bound
+
+
+class Judged(NamedTuple):
+    """A target with its figure; both are None where nothing was measured."""
+
+    target: Target
+    figure: Figure | None
+    is_met: bool | None
+
+
+def _at_most(name: str, subject: str, figure: str, bound: float) -> Target:
+    return Target(name, subject, figure, bound, is_at_most=True)
+
+
+def _at_least(name: str, subject: str, figure: str, bound: float) -> Target:
+    return Target(name, subject, figure, bound, is_at_most=False)
+
+
+TARGETS: Final[Sequence[Target]] = (
+    _at_most("batch of 500: CPU to the floor's", BATCH, "cpu_to_floor", 1.6),
+    _at_least("batch of 500: throughput to the floor's", BATCH, "throughput_to_floor", 0.6),
+    _at_least("unary, grpcio: throughput to an empty handler's", UNARY, "throughput_to_empty_handler", 0.6),
+    _at_least("unary: throughput to row-at-a-time's", UNARY, "throughput_to_row_at_a_time", 5),
+    _at_most("idle: p50 of a call to that of its transaction", IDLE, "p50_to_transaction", 2.5),
+    _at_most("half of the peak, open loop: p99 to p50", HALF_PEAK, "p99_to_p50", 10),
+    _at_most("half of the peak, open loop: failed calls", HALF_PEAK, "failed_calls", 0),
+    _at_least("one member: unary throughput to all members'", HOT_UNARY, "throughput_to_all_members", 1),
+    _at_least("one member: batch throughput to all members'", HOT_BATCH, "throughput_to_all_members", 1),
+    _at_least("200 chains: throughput to one chain's", CHAINS, "throughput_to_one_chain", 0.6),
+    _at_least("largest ledger: throughput to the smallest's", GROWTH, "throughput_to_smallest", 0.85),
+    _at_most("overload, batches: MiB of a worker", OVERLOAD_BATCH, "resident_mib", 200),
+    _at_most("overload, batches: growth of it", OVERLOAD_BATCH, "resident_growth", 0.1),
+    _at_most("overload, unary: MiB of a worker", OVERLOAD_UNARY, "resident_mib", 200),
+    _at_most("overload, unary: growth of it", OVERLOAD_UNARY, "resident_growth", 0.1),
+)
+
+
+def judge(figures: Mapping[str, Figures]) -> list[Judged]:
+    """All targets, by the figures of their subjects."""
+    return [_judged(target, figures.get(target.subject, {}).get(target.figure)) for target in TARGETS]
+
+
+def _judged(target: Target, figure: Figure | None) -> Judged:
+    return Judged(target, figure, target.is_met_by(figure.median) if figure else None)
