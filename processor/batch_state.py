@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from processor.domain.account import Account, CardHolder
 from processor.domain.batch import AccountChange, Due, Loaded, Written
-from processor.domain.command import Kind
 from processor.domain.effects import Counted, count_operation
 from processor.domain.maturity import next_due_us
 from processor.domain.operation import (
+    FOLLOWING_KINDS,
     Follower,
     Operation,
     Original,
@@ -17,15 +17,17 @@ from processor.domain.operation import (
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state
 
-_FOLLOWING: frozenset[Kind] = frozenset({Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN})
-
 
 class BatchState:
     """What was loaded for a batch, with what its operations so far have changed."""
 
-    def __init__(self, loaded: Loaded, originals_wanted: Sequence[str]) -> None:
-        """`originals_wanted` are the keys under which operations of this very batch may be asked for."""
+    def __init__(self, loaded: Loaded, originals_wanted: Sequence[str], *, has_repeats: bool) -> None:
+        """`originals_wanted` are the keys under which operations of this very batch may be asked for.
+
+        `has_repeats` tells that two calls of the batch have the same key.
+        """
         self.loaded = loaded
+        self._has_repeats = has_repeats
         self._originals_wanted = frozenset(originals_wanted)
         self._changed: dict[int, Account] = {}
         self._counted: set[str] = set()
@@ -61,7 +63,8 @@ class BatchState:
             account.segments,
             account.status,
         )
-        self.loaded.recorded.setdefault(operation.idempotency_key, []).append(recorded_from(operation))
+        if self._has_repeats:
+            self.loaded.recorded.setdefault(operation.idempotency_key, []).append(recorded_from(operation))
         if self._originals_wanted:
             self._note_original(operation)
 
@@ -69,7 +72,7 @@ class BatchState:
         originals = self.loaded.originals
         if operation.idempotency_key in self._originals_wanted:
             originals.setdefault(operation.idempotency_key, []).append(original_from(operation))
-        if operation.kind in _FOLLOWING and operation.outcome is Outcome.APPLIED:
+        if operation.kind in FOLLOWING_KINDS and operation.outcome is Outcome.APPLIED:
             follower = Follower(operation.kind, operation.effects)
             originals[operation.original_key] = [
                 each._replace(followers=(*each.followers, follower))
@@ -104,7 +107,8 @@ class BatchState:
 
     def _dues(self) -> list[Due]:
         """Where something is due earlier than anything was before: later times are found from there."""
-        members = self._changed.keys() | self._looked_at
+        members = {member_id for member_id, account in self._changed.items() if account.state}
+        members |= self._looked_at
         return [due for member_id in members if (due := self._due(member_id))]
 
     def _due(self, member_id: int) -> Due | None:

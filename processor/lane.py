@@ -12,6 +12,7 @@ from processor.failpoints import hit
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 from processor.tracing import Tracing
+from processor.turns import Turns
 
 _STALLED_SECONDS: Final = 0.15
 
@@ -19,10 +20,13 @@ _STALLED_SECONDS: Final = 0.15
 class Lane:
     """One batch at a time, taken from the chains that have calls here in turn."""
 
-    def __init__(self, ledger: Ledger, metrics: BatcherMetrics, tracing: Tracing, batch_ops_max: int) -> None:
+    def __init__(
+        self, ledger: Ledger, metrics: BatcherMetrics, tracing: Tracing, turns: Turns, batch_ops_max: int
+    ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._tracing = tracing
+        self._turns = turns
         self._batch_ops_max = batch_ops_max
         self._queues: dict[int, deque[Call]] = {}
         self._current: Sequence[Call] = ()
@@ -51,8 +55,9 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
-            chain_id, calls = self._take()
-            await self._apply(chain_id, calls)
+            async with self._turns.turn(sum(map(len, self._queues.values()))):
+                chain_id, calls = self._take()
+                await self._apply(chain_id, calls)
             hit("between_batches")
 
     def _take(self) -> tuple[int, list[Call]]:

@@ -6,7 +6,8 @@ from typing import Final
 from processor.batch_state import BatchState
 from processor.call import Call
 from processor.defects import report_defect
-from processor.domain.account import Account, CardStatus, MemberStatus
+from processor.domain.account import Account, CardStatus
+from processor.domain.admission import barred
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.command import (
@@ -67,6 +68,7 @@ class Settlement:
         self._keyed = [call.command for call in calls if not is_due_command(call.command)]
         self._original_keys = list({command.original_key for command in self._keyed if command.original_key})
         self._state: BatchState
+        self._situation: Situation
         self._ours: dict[str, Operation] = {}
         self._unclaimed: set[str] = set()
         self._strangers: set[str] = set()
@@ -87,8 +89,13 @@ class Settlement:
             min([self._earliest_us, *[command.occurred_at_us for command in self._keyed]]),
             self._earliest_us,
             self._original_keys,
-            sorted({subject for command in self._keyed for subject in self._subjects(command)}),
+            self._subjects_wanted(),
         )
+
+    def _subjects_wanted(self) -> list[str]:
+        if not any(program.limits for program in self.chain.programs):
+            return []
+        return sorted({subject for command in self._keyed for subject in self._subjects(command)})
 
     def _subjects(self, command: Command) -> Sequence[str]:
         """The terminal and the store of a sale, if the rules want to know what they have done."""
@@ -96,13 +103,14 @@ class Settlement:
 
     def cards_to_enrol(self, loaded: Loaded) -> list[str]:
         """Cards of nobody's whose first use makes a member, by the program."""
+        if not self._program.enrols:
+            return []
         self._strangers = {
             command.card
             for command in self._keyed
             if command.card
             and command.kind in _ENROLLING
             and command.card not in loaded.cards
-            and self._program.enrols
             and self._is_in_window(command)
             and command.idempotency_key not in loaded.recorded
         }
@@ -124,7 +132,9 @@ class Settlement:
 
     def settle(self, loaded: Loaded) -> None:
         """Settle every call; a defect met by one of them is that one's INTERNAL_ERROR."""
-        self._state = BatchState(loaded, self._original_keys)
+        keys = [command.idempotency_key for command in self._keyed]
+        self._state = BatchState(loaded, self._original_keys, has_repeats=len({*keys}) < len(keys))
+        self._situation = Situation(self._now_us, None, loaded.tallies, self._program)
         self._ours = {
             key: operation
             for key, operation in self._uncertain.items()
@@ -162,9 +172,12 @@ class Settlement:
         """Answer from the ledger, or refuse the reuse of the key for another payload; None if it is free."""
         key = command.idempotency_key
         loaded = self._state.loaded
+        entries = loaded.recorded.get(key)
+        if not entries:
+            return None
         may_be_new = self._is_in_window(command)
         bound: Recorded | None = None
-        for recorded in loaded.recorded.get(key, ()):
+        for recorded in entries:
             if recorded.fingerprint == payload:
                 was_ours = key in self._unclaimed
                 self._unclaimed.discard(key)
@@ -178,18 +191,17 @@ class Settlement:
 
     def _settle_new(self, command: Command, payload: bytes, lines: str) -> Reply:
         member_id = command.member_id
+        card_status: int = CardStatus.OPEN
         if command.card:
             holder = self._state.holder(command.card)
             if holder is None or self._is_too_early(command):
                 return self._refuse(Outcome.MEMBER_NOT_FOUND)
-            if holder.status != CardStatus.OPEN and (refused := _refused_card(holder.status, command)):
-                return self._refuse(refused)
-            member_id = holder.member_id
+            member_id, card_status = holder
         account = self._state.account(member_id)
         if not account:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
-        if account.status == MemberStatus.CLOSED:
-            return self._refuse(Outcome.MEMBER_CLOSED)
+        if refused := barred(account.status, card_status, command):
+            return self._refuse(refused)
         account = self._mature(member_id) if account.state else account
         return self._decide(command, payload, lines, account)
 
@@ -201,7 +213,11 @@ class Settlement:
 
     def _decide(self, command: Command, payload: bytes, lines: str, account: Account) -> Reply:
         program = self._program_for(command)
-        decision = decide(account, command, program, self._situation(command, account))
+        situation = self._situation
+        if command.original_key:
+            original = self._state.original(account.member_id, command.original_key)
+            situation = situation._replace(original=original)
+        decision = decide(account, command, program, situation)
         if not is_recorded(decision.outcome):
             return self._refuse(decision.outcome, **decision.details)
         response = self._append(command, payload, lines, account, decision, program)
@@ -212,12 +228,6 @@ class Settlement:
     def _program_for(self, command: Command) -> Program:
         """Offline sales are decided by the rules of their own time, all others by those of now."""
         return self.chain.program_at(command.occurred_at_us) if command.offline else self._program
-
-    def _situation(self, command: Command, account: Account) -> Situation:
-        original = None
-        if command.original_key:
-            original = self._state.original(account.member_id, command.original_key)
-        return Situation(self._now_us, original, self._state.loaded.tallies, self._program)
 
     def _append(
         self,
@@ -242,10 +252,8 @@ class Settlement:
         state = account.state
         if decision.outcome is Outcome.APPLIED:
             state = state_after(state, decision.effects)
-            after = account._replace(balance_points=draft.balance_points, state=state)
-            response = self._encoder.applied(
-                draft, decision, standing_after(after, self._program, self._now_us)
-            )
+            standing = standing_after(account, draft.balance_points, state, self._program, self._now_us)
+            response = self._encoder.applied(draft, decision, standing)
         else:
             response = self._encoder.refused(decision.outcome, decision.details)
         self._state.append(seal(draft, response, account.entry_hash), account, state)
@@ -280,14 +288,6 @@ class Settlement:
 
     def _refuse(self, outcome: Outcome, **details: object) -> Reply:
         return Reply(outcome, self._encoder.refused(outcome, details), replayed=False)
-
-
-def _refused_card(status: int, command: Command) -> Outcome | None:
-    """A blocked card earns and gives back, but spends nothing; a replaced one does nothing."""
-    if status == CardStatus.REPLACED:
-        return Outcome.CARD_REPLACED
-    spends = command.redeem_points or command.reward_ids or command.kind in (Kind.HOLD, Kind.CAPTURE)
-    return Outcome.CARD_BLOCKED if spends else None
 
 
 def _matured_decision(due: Matured) -> Decision:

@@ -15,7 +15,7 @@ from processor.domain.account import Account, CardHolder
 from processor.domain.batch import AccountChange, Due, Loaded, Wanted, Written
 from processor.domain.command import Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown
-from processor.domain.operation import Follower, Operation, Original, Recorded
+from processor.domain.operation import FOLLOWING_KINDS, Follower, Operation, Original, Recorded
 from processor.domain.outcomes import Outcome
 from processor.domain.state import Tally
 from storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS, describe, translate
@@ -25,8 +25,6 @@ from storage.queries import load_queries
 _SQL: Final = load_queries("ledger")
 _HOME_MOVED: Final = "LP001"
 _CANCEL_SECONDS: Final = 1.0
-# What takes an operation further, or undoes it.
-_FOLLOWING: Final = (Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN)
 _OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
 
 
@@ -176,7 +174,7 @@ class PostgresTransaction:
         self, keys: Sequence[str]
     ) -> defaultdict[tuple[str, int], list[tuple[int, Follower]]]:
         """By the key that they name and their member, with their sequence and in its order."""
-        rows = await self._connection.fetch(_SQL["find_followers"], self._chain_id, keys, _FOLLOWING)
+        rows = await self._connection.fetch(_SQL["find_followers"], self._chain_id, keys, FOLLOWING_KINDS)
         followers: defaultdict[tuple[str, int], list[tuple[int, Follower]]] = defaultdict(list)
         for key, member_id, sequence, kind, effects in rows:
             followers[key, member_id].append((sequence, Follower(Kind(kind), effects)))

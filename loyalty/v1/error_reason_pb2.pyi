@@ -108,9 +108,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_QUOTE_OUTDATED: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
-    commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
-    something else was quoted. The till: show the customer a new Quote and check
-    out with its token, under a new key; or check out without a token.
+    commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation; `request` if
+    something else was quoted, `quote_token` if the token is none; or `outcome` if the same checkout would be
+    refused now: then `outcome` is the reason of that refusal, its metadata are here too, and `quoted_<name>`
+    tells the earned_points, redeemed_points, redeemed_minor and discount_minor that were quoted. The till: show
+    the customer a new Quote and check out with its token, under a new key; or check out without a token.
     """
     ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 47
     """FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at
@@ -267,9 +269,11 @@ and `used`, this call included. The till: sell without points; a new call in the
 """
 ERROR_REASON_QUOTE_OUTDATED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
-commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation, or `request` if
-something else was quoted. The till: show the customer a new Quote and check
-out with its token, under a new key; or check out without a token.
+commas), and for each name `quoted_<name>` and `<name>`. Names are fields of Operation; `request` if
+something else was quoted, `quote_token` if the token is none; or `outcome` if the same checkout would be
+refused now: then `outcome` is the reason of that refusal, its metadata are here too, and `quoted_<name>`
+tells the earned_points, redeemed_points, redeemed_minor and discount_minor that were quoted. The till: show
+the customer a new Quote and check out with its token, under a new key; or check out without a token.
 """
 ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 47
 """FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at

@@ -182,7 +182,8 @@ class CheckoutRequest(_message.Message):
     """Points to spend, beside those for rewards. 0 to 1,000,000,000,000."""
     quote_token: _builtins.str
     """Empty, or the quote_token of a Quote of this receipt, points and rewards for the member as named here: then
-    the checkout is applied only if it gives what was quoted, else it is refused with QUOTE_OUTDATED.
+    the checkout is applied only if it gives what was quoted, else it is refused with QUOTE_OUTDATED, whatever
+    has become of it.
     """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:

@@ -102,6 +102,8 @@ def lines_text(lines: tuple[LineItem, ...]) -> str:
 
     Identifiers are printable, so the separators cannot occur in them. The brand is left out if empty.
     """
+    if not lines:
+        return ""
     return "\n".join(
         [
             f"{sku}\t{quantity_milli}\t{amount_minor}\t{category}\t{brand}"

@@ -13,7 +13,7 @@ from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
 from processor.domain.program import Program, RoundingScope
-from processor.domain.quote_token import refuse_if_outdated
+from processor.domain.quote_token import held_to_quote
 from processor.domain.receipt import decide_sale
 from processor.domain.reversal import decide_return, decide_reversal
 from processor.domain.situation import NOTHING_KNOWN, Situation
@@ -43,12 +43,10 @@ def decide(
             decision = _decide_plain_sale(account, command, program)
         else:
             decision = _BY_KIND[command.kind](account, command, program, situation)
-        if command.quote_token:
-            refuse_if_outdated(command, program.version, decision)
         _refuse_out_of_range(account, decision)
     except Refusal as refusal:
-        return refusal.decision
-    return decision
+        decision = refusal.decision
+    return held_to_quote(command, program.version, decision) if command.quote_token else decision
 
 
 def _refuse_out_of_range(account: Account, decision: Decision) -> None:
@@ -74,14 +72,17 @@ def _is_plain(account: Account, command: Command, program: Program) -> bool:
 
 def _decide_plain_sale(account: Account, command: Command, program: Program) -> Decision:
     """The same as `decide_sale` for such a call; a test holds that."""
-    wanted = command.redeem_points
+    wanted, redeemed_minor = command.redeem_points, 0
+    rules: tuple[AppliedRule, ...] = ()
     if wanted:
         _refuse_redemption(account, command, program)
-    redeemed_minor = redemption_value_minor(program, wanted)
-    earned = 0 if command.kind is Kind.REDEEM else earned_points(program, command.receipt, redeemed_minor)
-    rules = (AppliedRule("earning", earned),) if earned else ()
-    if wanted:
-        rules = (AppliedRule("redemption", -wanted, redeemed_minor), *rules)
+        redeemed_minor = redemption_value_minor(program, wanted)
+        rules = (AppliedRule("redemption", -wanted, redeemed_minor),)
+    earned = 0
+    if command.kind is not Kind.REDEEM:
+        earned = earned_points(program, command.receipt.total_minor - redeemed_minor)
+    if earned:
+        rules += (AppliedRule("earning", earned),)
     return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
 
 

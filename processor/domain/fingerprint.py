@@ -45,12 +45,12 @@ def fingerprint(command: Command, receipt_lines: str | None = None) -> bytes:
     decided by the digest; the checks only name the fields that differ. The idempotency key is not part of
     the payload. `receipt_lines` is their `lines_text`, if it is at hand.
     """
-    receipt = command.receipt
+    receipt, card = command.receipt, command.card
     if receipt_lines is None:
         receipt_lines = lines_text(receipt.lines)
     values: tuple[bytes, ...] = (
         b"%d" % command.kind,
-        (command.card or str(command.member_id)).encode() + (b"c" if command.card else b"m"),
+        f"{card}c".encode() if card else b"%dm" % command.member_id,
         b"%d" % command.occurred_at_us,
         command.store_id.encode(),
         command.terminal_id.encode(),

@@ -7,7 +7,7 @@ from processor.domain.account import Account
 from processor.domain.calendar import day_of
 from processor.domain.command import Command, Kind
 from processor.domain.decision import AppliedRule, Decision, Refusal
-from processor.domain.effects import Effects, LotChange
+from processor.domain.effects import Counted, Effects, LotChange
 from processor.domain.lots import draw, drawn_slices, give_back
 from processor.domain.maturity import release, undated_expiry_us
 from processor.domain.outcomes import Outcome
@@ -94,26 +94,33 @@ def decide_capture(account: Account, command: Command, program: Program, situati
         redeemed_points=points,
         redeemed_minor=value_minor,
         total_minor=value_minor,
-        effects=_capture(account, state, hold, points, program, situation)._replace(
-            counted=counted_for(program, command, situation.now_us, 0, points)
+        effects=_capture(
+            account,
+            hold,
+            points,
+            program,
+            situation.now_us,
+            counted_for(program, command, situation.now_us, points),
         ),
         applied_rules=(AppliedRule("redemption", -points, value_minor),),
     )
 
 
 def _capture(
-    account: Account, state: MemberState, hold: Hold, points: int, program: Program, situation: Situation
+    account: Account, hold: Hold, points: int, program: Program, now_us: int, counted: tuple[Counted, ...]
 ) -> Effects:
     """As the ledger tells it: all slices come back, and what is captured is drawn from them."""
+    state = decode_state(account.state)
     taken = _first_of(hold.slices, points)
     spent = tuple([LotChange(0, expires_at_us, -part) for expires_at_us, part in taken])
     back = tuple([LotChange(0, expires_at_us, part) for expires_at_us, part in taken])
     rest = _without(hold.slices, taken)
-    undated_us = undated_expiry_us(state, program, situation.now_us) if rest else None
+    undated_us = undated_expiry_us(state, program, now_us) if rest else None
     return Effects(
         lots=back + give_back(state, account.balance_points, rest) + spent,
         closed_holds=(hold.hold_id,),
         undated_expires_at_us=undated_us,
+        counted=counted,
     )
 
 

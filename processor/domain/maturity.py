@@ -5,7 +5,7 @@ from typing import NamedTuple
 from processor.domain.account import Account
 from processor.domain.command import Kind
 from processor.domain.dating import sliding_expiry_us
-from processor.domain.effects import NO_EFFECTS, Effects, LotChange, apply_effects
+from processor.domain.effects import Effects, LotChange, apply_effects
 from processor.domain.lots import give_back
 from processor.domain.program import Program
 from processor.domain.state import Hold, Lot, MemberState, PendingLot, decode_state, encode_state
@@ -83,7 +83,7 @@ def _activate(
     """Pending points pay a debt first; the rest becomes lots."""
     gone = tuple([LotChange(lot.active_at_us, lot.expires_at_us, -lot.points) for lot in pending])
     slices = [Lot(lot.expires_at_us, lot.points) for lot in pending]
-    without = apply_effects(state, NO_EFFECTS._replace(lots=gone))
+    without = apply_effects(state, Effects(lots=gone))
     balance_without = balance_points - sum(lot.points for lot in pending)
     added = give_back(without, balance_without, slices)
     has_undated = any(not lot.expires_at_us for lot in pending)

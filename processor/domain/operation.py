@@ -2,16 +2,20 @@
 
 import struct
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.command import Command, Kind, lines_text
 from processor.domain.decision import Decision
-from processor.domain.effects import NO_EFFECTS, Effects, apply_effects, decode_effects, encode_effects
+from processor.domain.effects import NO_EFFECTS, Effects, apply_effects
+from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.outcomes import Outcome
 from processor.domain.state import decode_state, encode_state
 
 ENTRY_HASH_BYTES: Final = 32
+# What takes an operation further, or undoes it.
+FOLLOWING_KINDS: Final = (Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN)
 
 
 class Operation(NamedTuple):
@@ -187,6 +191,12 @@ def state_after(state: bytes, effects: Effects) -> bytes:
 
 _NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
 _REST_NUMBERS: Final = struct.Struct("<qI")
+_column: Final = Operation._fields.index
+# The numbers between the key and the texts, those texts, and the columns that came later.
+_numbers_of: Final = itemgetter(slice(_column("occurred_at_us"), _column("store_id")))
+_texts_of: Final = itemgetter(slice(_column("store_id"), _column("discount_minor")))
+_rest_of: Final = itemgetter(slice(_column("discount_minor"), _column("fingerprint")))
+_NO_REST: Final = (0, "", "", "", b"")
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
@@ -202,37 +212,17 @@ def _hash(previous_hash: bytes, operation: Operation, response: bytes) -> bytes:
     any of the columns from `discount_minor` to `effects` holds something, these follow: the discount in 8
     bytes, the length of the effects in 4, the effects, and the texts.
     """
+    payload_fingerprint = operation.fingerprint
     numbers = _NUMBERS.pack(
-        operation.chain_id,
-        operation.occurred_at_us,
-        operation.recorded_at_us,
-        operation.member_id,
-        operation.member_sequence,
-        operation.kind,
-        operation.outcome,
-        operation.earned_points,
-        operation.redeemed_points,
-        operation.balance_points,
-        operation.total_minor,
-        operation.redeemed_minor,
-        operation.program_version,
-        len(operation.fingerprint),
-        len(response),
+        operation.chain_id, *_numbers_of(operation), len(payload_fingerprint), len(response)
     )
-    identifiers = (operation.idempotency_key, operation.store_id, operation.terminal_id, operation.receipt_id)
-    texts = "".join(f"{identifier}\0" for identifier in identifiers)
-    content = b"".join((previous_hash, numbers, operation.fingerprint, response, texts.encode()))
-    return blake2b(content + _rest(operation), digest_size=ENTRY_HASH_BYTES).digest()
+    texts = "\0".join((operation.idempotency_key, *_texts_of(operation), "")).encode()
+    content = (previous_hash, numbers, payload_fingerprint, response, texts, _rest(operation))
+    return blake2b(b"".join(content), digest_size=ENTRY_HASH_BYTES).digest()
 
 
 def _rest(operation: Operation) -> bytes:
-    if not (
-        operation.effects
-        or operation.receipt_lines
-        or operation.original_key
-        or operation.reason
-        or operation.discount_minor
-    ):
+    if _rest_of(operation) == _NO_REST:
         return b""
     texts = f"{operation.original_key}\0{operation.reason}\0{operation.receipt_lines}\0"
     effects = operation.effects

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from processor.domain.command import Receipt
-from processor.domain.program import Program, Rounding, RoundingScope
+from processor.domain.program import Program, Rounding
 
 
 def divide(amount: int, step: int, rounding: Rounding) -> int:
@@ -17,18 +16,9 @@ def divide(amount: int, step: int, rounding: Rounding) -> int:
     return quotient + 1
 
 
-def earned_points(program: Program, receipt: Receipt, redeemed_minor: int) -> int:
-    """Points for the part of the receipt that is paid with money."""
-    paid = _paid_parts(program, receipt, redeemed_minor)
-    steps = sum(divide(part_minor, program.step_minor, program.rounding) for part_minor in paid)
-    return steps * program.points_per_step
-
-
-def _paid_parts(program: Program, receipt: Receipt, redeemed_minor: int) -> list[int]:
-    if program.rounding_scope is RoundingScope.RECEIPT or not receipt.lines:
-        return [receipt.total_minor - redeemed_minor]
-    amounts = [line.amount_minor for line in receipt.lines]
-    return [amount - share for amount, share in zip(amounts, apportion(redeemed_minor, amounts), strict=True)]
+def earned_points(program: Program, paid_minor: int) -> int:
+    """Points for money, at the program's own rate and rounded once."""
+    return divide(paid_minor, program.step_minor, program.rounding) * program.points_per_step
 
 
 def apportion(

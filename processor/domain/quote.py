@@ -14,7 +14,7 @@ from processor.domain.receipt import run_rules
 from processor.domain.rules.payment import points_limit
 from processor.domain.rules.rewards import why_not
 from processor.domain.situation import Situation
-from processor.domain.standing import Standing, standing_after
+from processor.domain.standing import Standing, standing_of
 
 
 class Quoted(NamedTuple):
@@ -40,7 +40,7 @@ def quote(account: Account, command: Command, program: Program, situation: Situa
     is_applied = decision.outcome is Outcome.APPLIED
     return Quoted(
         decision,
-        standing_after(current, program, situation.now_us),
+        standing_of(current, program, situation.now_us),
         _redeemable_points(current, command, program, situation),
         program.minimum_points,
         _available_rewards(current, command, program, situation),

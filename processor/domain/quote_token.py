@@ -3,11 +3,12 @@
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from processor.domain.command import Command, lines_text
-from processor.domain.decision import Decision, Refusal
+from processor.domain.decision import NO_DETAILS, Decision
 from processor.domain.outcomes import Outcome
 
 _FORM: Final = 1
@@ -43,36 +44,49 @@ def read_quote_token(token: str) -> Promise | None:
     return promise if promise.form == _FORM else None
 
 
-def refuse_if_outdated(command: Command, program_version: int, decision: Decision) -> None:
-    """Raises Refusal, naming what was quoted and what would be given now, if they differ."""
-    changed = _changed(command, program_version, decision)
+def held_to_quote(command: Command, program_version: int, decision: Decision) -> Decision:
+    """The decision if it is what was quoted, else a refusal that says what has changed."""
+    promise = read_quote_token(command.quote_token)
+    if promise is None:
+        return _outdated({"quote_token": ("unreadable", "unreadable")})
+    if promise.subject != _subject(command):
+        return _outdated({"request": ("another receipt, member or redemption", "this one")})
+    changed = _changed(promise, decision)
     if not changed:
-        return
-    details: dict[str, object] = {"changed": ",".join(changed)}
-    for name, (quoted, now) in changed.items():
-        details |= {f"quoted_{name}": quoted, name: now}
-    raise Refusal(Outcome.QUOTE_OUTDATED, **details)
+        return decision
+    if promise.program_version != program_version:
+        changed["program_version"] = (promise.program_version, program_version)
+    return _outdated(changed, _refused_details(promise, decision))
 
 
-def _changed(command: Command, program_version: int, decision: Decision) -> dict[str, tuple[object, object]]:
+def _changed(promise: Promise, decision: Decision) -> dict[str, tuple[object, object]]:
     """By name, what was quoted and what is given now; empty if nothing has changed that matters.
 
     A new version of the program or another balance do not matter by themselves: their figures do.
     """
-    quoted = read_quote_token(command.quote_token)
-    if quoted is None:
-        return {"quote_token": ("unreadable", "unreadable")}
-    now = _promise(command, program_version, decision)
-    if quoted.subject != now.subject:
-        return {"request": ("another receipt, member or redemption", "this one")}
-    changed = {
-        name: (getattr(quoted, name), getattr(now, name))
+    if decision.outcome is not Outcome.APPLIED:
+        return {"outcome": (Outcome.APPLIED.name, decision.outcome.name)}
+    return {
+        name: (getattr(promise, name), getattr(decision, name))
         for name in _FIGURES
-        if getattr(quoted, name) != getattr(now, name)
+        if getattr(promise, name) != getattr(decision, name)
     }
-    if changed and quoted.program_version != program_version:
-        changed["program_version"] = (quoted.program_version, program_version)
-    return changed
+
+
+def _refused_details(promise: Promise, decision: Decision) -> dict[str, object]:
+    """What was quoted of what is refused now, and why it is; nothing of what is not refused."""
+    if decision.outcome is Outcome.APPLIED:
+        return {}
+    return {f"quoted_{name}": getattr(promise, name) for name in _FIGURES} | {**decision.details}
+
+
+def _outdated(
+    changed: Mapping[str, tuple[object, object]], details: Mapping[str, object] = NO_DETAILS
+) -> Decision:
+    told: dict[str, object] = {"changed": ",".join(changed)}
+    for name, (quoted, now) in changed.items():
+        told |= {f"quoted_{name}": quoted, name: now}
+    return Decision(Outcome.QUOTE_OUTDATED, details={**told, **details})
 
 
 def _promise(command: Command, program_version: int, decision: Decision) -> Promise:

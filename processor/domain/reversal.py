@@ -5,44 +5,30 @@ from typing import Final, NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
-from processor.domain.command import Command, Kind, LineItem, ReturnedLine, lines_from_text
+from processor.domain.command import Command, Kind, ReturnedLine, lines_from_text
 from processor.domain.dating import grace_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import (
-    NO_EFFECTS,
     Effects,
-    LineShare,
     LotChange,
     Qualified,
     ReturnedPart,
     TierBase,
     apply_effects,
-    decode_effects,
 )
+from processor.domain.effects_bytes import decode_effects
 from processor.domain.lots import draw, drawn_slices, give_back, last_of
 from processor.domain.maturity import undated_expiry_us
 from processor.domain.operation import Original
 from processor.domain.outcomes import Outcome
-from processor.domain.points import apportion, redemption_value_minor
+from processor.domain.parts import Part, minus, part_of, whole_of
+from processor.domain.points import redemption_value_minor
 from processor.domain.program import Program, ShortfallPolicy
 from processor.domain.situation import Situation
 from processor.domain.state import Lot, MemberState, decode_state
 from processor.domain.tiers import newly_settled
 
 _REVERSIBLE: Final = frozenset({Kind.ACCRUE, Kind.REDEEM, Kind.CHECKOUT, Kind.CAPTURE, Kind.ADJUST})
-
-
-class Part(NamedTuple):
-    """How much of an operation: points it earned and redeemed, and money of its receipt."""
-
-    earned_points: int
-    redeemed_points: int
-    redeemed_minor: int
-    discount_minor: int
-    total_minor: int
-
-
-_NOTHING: Final = Part(0, 0, 0, 0, 0)
 
 
 def decide_reversal(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
@@ -103,9 +89,10 @@ def _undo(
     situation: Situation,
 ) -> Decision:
     effects = decode_effects(original.effects)
-    before = _part(original, effects, _done(original))
-    after = _part(original, effects, _add(_done(original), returned)) if returned else _whole(original)
-    part = Part._make(now - was for now, was in zip(after, before, strict=True))
+    done = _done(original)
+    before = part_of(original, effects, done)
+    after = part_of(original, effects, _add(done, returned)) if returned else whole_of(original)
+    part = minus(after, before)
     state = decode_state(account.state)
     restored = _restore(original, effects, before.redeemed_points, part.redeemed_points, program, situation)
     taken = _claw_back(account, state, effects, restored, part.earned_points, program)
@@ -114,7 +101,7 @@ def _undo(
         effects=Effects(
             lots=taken.lots,
             undated_expires_at_us=undated_us,
-            qualified=_disqualified(effects, before, after),
+            qualified=_disqualified(effects, part),
             tier_base=_settled_base(state, program, situation),
             returned=tuple([ReturnedPart(*line) for line in returned]),
             shortfall_points=taken.shortfall_points,
@@ -124,55 +111,6 @@ def _undo(
 
 def _add(done: dict[int, int], returned: Sequence[ReturnedLine]) -> dict[int, int]:
     return done | {number: done.get(number, 0) + quantity for number, quantity in returned}
-
-
-def _whole(original: Original) -> Part:
-    return Part(
-        original.earned_points,
-        original.redeemed_points,
-        original.redeemed_minor,
-        original.discount_minor,
-        original.total_minor,
-    )
-
-
-def _part(original: Original, effects: Effects, quantities_milli: dict[int, int]) -> Part:
-    """What belongs to the quantities of all lines that have come back: never more than the whole."""
-    lines = lines_from_text(original.receipt_lines)
-    shares = effects.shares or _plain_shares(original, lines)
-    part = _NOTHING
-    for number, quantity_milli in quantities_milli.items():
-        part = _plus(part, _part_of_line(lines[number - 1], shares[number - 1], quantity_milli))
-    return part
-
-
-def _part_of_line(line: LineItem, share: LineShare, quantity_milli: int) -> Part:
-    """Rounded down one by one; the total is the sum of what was paid in every way, so none of it shrinks."""
-    paid_minor = line.amount_minor - share.redeemed_minor - share.discount_minor
-    *parts, paid = [amount * quantity_milli // line.quantity_milli for amount in (*share, paid_minor)]
-    earned, redeemed, by_points, discount = parts
-    return Part(earned, redeemed, by_points, discount, by_points + discount + paid)
-
-
-def _plus(part: Part, other: Part) -> Part:
-    return Part._make(a + b for a, b in zip(part, other, strict=True))
-
-
-def _plain_shares(original: Original, lines: Sequence[LineItem]) -> Sequence[LineShare]:
-    """Of a receipt that only met one rate, rounded once, and one redemption: no shares are kept for it."""
-    if not lines:
-        return ()
-    amounts = [line.amount_minor for line in lines]
-    redeemed_minor = apportion(original.redeemed_minor, amounts, lines)
-    paid = [amount - redeemed for amount, redeemed in zip(amounts, redeemed_minor, strict=True)]
-    columns = zip(
-        apportion(original.earned_points, paid if any(paid) else amounts, lines),
-        apportion(original.redeemed_points, redeemed_minor if any(redeemed_minor) else amounts, lines),
-        redeemed_minor,
-        [0] * len(lines),
-        strict=True,
-    )
-    return [LineShare(*share) for share in columns]
 
 
 def _restore(
@@ -214,11 +152,11 @@ def _claw_back(
     """Take earned points back: from the very lots they went into, then from those that expire soonest."""
     back = give_back(state, account.balance_points, restored)
     balance_points = account.balance_points + sum(piece.points for piece in restored)
-    state = apply_effects(state, NO_EFFECTS._replace(lots=back))
+    state = apply_effects(state, Effects(lots=back))
     is_pending_only = program.returns.shortfall is ShortfallPolicy.PENDING_ONLY
     own = _own_lots(state, effects, points, is_pending_only=is_pending_only)
     owed = points + sum(change.points for change in own)
-    state = apply_effects(state, NO_EFFECTS._replace(lots=own))
+    state = apply_effects(state, Effects(lots=own))
     balance_points -= points - owed
     available_points = 0 if is_pending_only else max(state.available_points(balance_points), 0)
     if program.returns.shortfall is ShortfallPolicy.ALLOW_NEGATIVE:
@@ -254,29 +192,21 @@ def _settled_base(state: MemberState, program: Program, situation: Situation) ->
     return newly_settled(program.tiers, state.qualification, month_of(situation.now_us, program.timezone))
 
 
-def _disqualified(effects: Effects, before: Part, after: Part) -> tuple[Qualified, ...]:
+def _disqualified(effects: Effects, part: Part) -> tuple[Qualified, ...]:
     """What no longer counts towards the tier, where the original counted."""
     return tuple(
         [
-            counted._replace(
-                points=before.earned_points - after.earned_points,
-                minor=_paid_minor(before) - _paid_minor(after) if counted.minor else 0,
-            )
+            counted._replace(points=-part.earned_points, minor=-part.paid_minor if counted.minor else 0)
             for counted in effects.qualified
         ]
     )
-
-
-def _paid_minor(part: Part) -> int:
-    """The money paid for a part of a receipt."""
-    return part.total_minor - part.discount_minor - part.redeemed_minor
 
 
 def _decision(part: Part, restored: Sequence[Lot], taken: _Taken, program: Program) -> Decision:
     shortfall_minor = 0
     if program.returns.shortfall is ShortfallPolicy.REDUCE_REFUND:
         value_minor = redemption_value_minor(program, taken.shortfall_points)
-        shortfall_minor = min(value_minor, _paid_minor(part))
+        shortfall_minor = min(value_minor, part.paid_minor)
     restored_points = sum(piece.points for piece in restored)
     return Decision(
         Outcome.APPLIED,

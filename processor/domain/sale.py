@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from processor.domain.account import Account
-from processor.domain.command import Command, LineItem
+from processor.domain.command import Command, Kind, LineItem
 from processor.domain.decision import AppliedRule
 from processor.domain.effects import (
     Counted,
@@ -45,7 +45,7 @@ class Sale:
         self.weights_percent = [PERCENT] * len(self.lines)
         self.tier_level = 0
         self.tier_percent = PERCENT
-        self.earns = True
+        self.earns = command.kind is not Kind.REDEEM
         self.redeemed_points = 0
         self.shortfall_points = 0
         self.earned_points = 0

@@ -16,14 +16,14 @@ from processor.domain.command import (
 )
 from processor.domain.decide import decide
 from processor.domain.decision import Decision
-from processor.domain.effects import decode_effects, encode_effects
+from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.maturity import matured
 from processor.domain.operation import Follower, Original, state_after
 from processor.domain.outcomes import Outcome
 from processor.domain.points import redemption_value_minor
 from processor.domain.program import Program
 from processor.domain.situation import Situation
-from processor.domain.standing import standing_after
+from processor.domain.standing import standing_of
 
 SIMULATED_KINDS: Final = SALE_KINDS | {Kind.REVERSE, Kind.RETURN, Kind.ADJUST}
 
@@ -104,7 +104,7 @@ class _Member:
         self._mature(until_us)
         figures = self._figures
         figures.balance_points = self._account.balance_points
-        tier = standing_after(self._account, self._program, until_us).tier
+        tier = standing_of(self._account, self._program, until_us).tier
         points_minor = redemption_value_minor(self._program, max(figures.earned_points, 0))
         return Simulated(figures, tier.name if tier else "", figures.discount_minor + points_minor)
 

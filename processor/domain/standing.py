@@ -19,13 +19,20 @@ class Standing(NamedTuple):
     tier: TierStanding | None = None
 
 
-def standing_after(account: Account, program: Program, now_us: int) -> Standing:
-    """The parts of the balance and the tier, as of `now_us`."""
-    if not (account.state or program.tiers):
-        return Standing(account.balance_points)
+def standing_after(
+    account: Account, balance_points: int, state: bytes, program: Program, now_us: int
+) -> Standing:
+    """The parts of the balance and the tier once an operation has left an account with these."""
+    if not (state or program.tiers):
+        return Standing(balance_points)
     # Points may come to a lot that has expired: nobody is told that they can be spent.
-    current = matured(account, program, now_us)
-    return standing_in(decode_state(current.state), current.balance_points, program, now_us)
+    after = account._replace(balance_points=balance_points, state=state)
+    return standing_of(matured(after, program, now_us), program, now_us)
+
+
+def standing_of(account: Account, program: Program, now_us: int) -> Standing:
+    """The same of an account on which nothing is due any more."""
+    return standing_in(decode_state(account.state), account.balance_points, program, now_us)
 
 
 def standing_in(state: MemberState, balance_points: int, program: Program, now_us: int) -> Standing:

@@ -76,9 +76,12 @@ def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBa
 
 def newly_settled(rules: TierRules, qualification: Qualification, month: int) -> TierBase | None:
     """The same, if it is not what is noted already."""
-    base = settle(rules, qualification, month)
-    noted = (qualification.base_level, qualification.base_month)
-    return base if base != noted else None
+    return if_new(settle(rules, qualification, month), qualification)
+
+
+def if_new(base: TierBase, qualification: Qualification) -> TierBase | None:
+    """A base that is at hand, if it is not what is noted already."""
+    return base if base != (qualification.base_level, qualification.base_month) else None
 
 
 def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int:

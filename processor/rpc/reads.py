@@ -10,7 +10,8 @@ from loyalty.v1.transaction_service_pb2 import (
     QuoteResponse,
 )
 from processor.clock import now_us
-from processor.domain.account import Account, CardStatus, MemberStatus
+from processor.domain.account import Account
+from processor.domain.admission import barred
 from processor.domain.chain import ApiKey, Chain
 from processor.domain.command import Command
 from processor.domain.member import Holder
@@ -123,12 +124,8 @@ def _usable_account(holder: Holder | None, command: Command, program: Program) -
         if command.card and program.enrols:
             return Account(0, 0, 0, b"")
         raise Refused(Outcome.MEMBER_NOT_FOUND)
-    if holder.card_status == CardStatus.REPLACED:
-        raise Refused(Outcome.CARD_REPLACED)
-    if holder.card_status == CardStatus.BLOCKED and (command.redeem_points or command.reward_ids):
-        raise Refused(Outcome.CARD_BLOCKED)
-    if holder.account.status == MemberStatus.CLOSED:
-        raise Refused(Outcome.MEMBER_CLOSED)
+    if refused := barred(holder.account.status, holder.card_status, command):
+        raise Refused(refused)
     return holder.account
 
 

@@ -148,7 +148,8 @@ class Player:
         checkout: CheckoutRequest = call.checkout
         checkout.quote_token = "nonsense" if want.altered == "token" else token
         if want.altered == "request":
-            checkout.redeem_points += 1
+            # The most that can be asked for stays a valid request.
+            checkout.redeem_points += -1 if checkout.redeem_points else 1
         await self._write(till, [call])
 
     # --- what takes its time, and what is not allowed ---

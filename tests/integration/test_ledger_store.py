@@ -12,7 +12,8 @@ from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.batch import AccountChange, Due, Loaded, Wanted, Written
 from processor.domain.command import Kind
 from processor.domain.decision import Decision
-from processor.domain.effects import Effects, encode_effects
+from processor.domain.effects import Effects
+from processor.domain.effects_bytes import encode_effects
 from processor.domain.failures import BatchConflict
 from processor.domain.operation import Follower, Operation, account_after, original_from
 from processor.domain.outcomes import Outcome

@@ -11,8 +11,8 @@ from processor.domain.effects import NO_EFFECTS
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.operation import draft_operation, original_from
 from processor.domain.outcomes import Outcome, is_recorded
-from processor.domain.points import earned_points, redemption_limit_points, redemption_value_minor
-from processor.domain.program import Program
+from processor.domain.points import apportion, divide, redemption_limit_points, redemption_value_minor
+from processor.domain.program import Program, RoundingScope
 from processor.domain.receipt import decide_sale
 from processor.domain.situation import Situation
 from tests.property.strategies import accounts, commands, programs
@@ -142,3 +142,13 @@ def test_an_applied_command_does_what_it_says(case: tuple[Account, Command, Prog
         earned = earned_points(program, command.receipt, redeemed_minor)
         assert account.balance_points - command.redeem_points + earned > BALANCE_POINTS_MAX
         assert decision.details == {"balance_points": account.balance_points}
+
+
+def earned_points(program: Program, receipt: Receipt, redeemed_minor: int) -> int:
+    paid = [receipt.total_minor - redeemed_minor]
+    if program.rounding_scope is RoundingScope.LINE and receipt.lines:
+        amounts = [line.amount_minor for line in receipt.lines]
+        shares = apportion(redeemed_minor, amounts)
+        paid = [amount - share for amount, share in zip(amounts, shares, strict=True)]
+    steps = sum(divide(part_minor, program.step_minor, program.rounding) for part_minor in paid)
+    return steps * program.points_per_step

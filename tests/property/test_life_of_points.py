@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from processor.domain.command import NO_RECEIPT, Command, Kind, Receipt
 from processor.domain.decide import decide
-from processor.domain.effects import decode_effects
+from processor.domain.effects_bytes import decode_effects
 from processor.domain.maturity import matured
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome

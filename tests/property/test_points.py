@@ -7,16 +7,18 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.domain.command import Receipt
-from processor.domain.limits import AMOUNT_MINOR_MAX
+from processor.domain.account import Account
+from processor.domain.command import Command, Kind, Receipt
+from processor.domain.limits import AMOUNT_MINOR_MAX, BALANCE_POINTS_MAX
 from processor.domain.points import (
     apportion,
     divide,
-    earned_points,
     redemption_limit_points,
     redemption_value_minor,
 )
 from processor.domain.program import Program, Rounding, RoundingScope
+from processor.domain.receipt import decide_sale
+from processor.domain.situation import Situation
 from tests.property.strategies import programs, receipts, upto
 
 DECIMAL_ROUNDING = {
@@ -76,6 +78,13 @@ def test_apportion_does_not_depend_on_the_order(data: st.DataObject, weights: li
     assert Counter(zip(weights, apportion(total, weights), strict=True)) == Counter(
         zip(shuffled, apportion(total, shuffled), strict=True)
     )
+
+
+def earned_points(program: Program, receipt: Receipt, redeemed_minor: int) -> int:
+    """What a checkout earns of which so much is paid with points."""
+    payable = program._replace(value_points=1, value_minor=1, minimum_points=1, maximum_share_percent=100)
+    checkout = Command(Kind.CHECKOUT, "key", 1, "", 0, "store", "", receipt, redeemed_minor)
+    return decide_sale(Account(1, BALANCE_POINTS_MAX, 0, b""), checkout, payable, Situation()).earned_points
 
 
 @given(st.data(), programs(), receipts())

@@ -13,9 +13,8 @@ from processor.domain.effects import (
     ReturnedPart,
     TierBase,
     count_operation,
-    decode_effects,
-    encode_effects,
 )
+from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.state import (
     Hold,
     Lot,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from processor.domain.command import Kind, LineItem, lines_text
-from processor.domain.effects import Effects, ReturnedPart, encode_effects
+from processor.domain.effects import Effects, ReturnedPart
+from processor.domain.effects_bytes import encode_effects
 from processor.domain.program import Program
 from processor.domain.program_document import DEFAULT_PROGRAM, program_from_document
 from processor.domain.simulation import Figures, Recorded, simulate

@@ -24,7 +24,7 @@ from processor.domain.program_document import program_from_document
 from processor.domain.quote import quote
 from processor.domain.rules.limits import count_shared, shared_subjects
 from processor.domain.situation import Situation
-from processor.domain.standing import Standing, standing_after
+from processor.domain.standing import Standing, standing_of
 from processor.domain.state import MemberState, Tally, decode_state
 from tests.vector_cases import (
     DEFAULT_AT,
@@ -64,7 +64,7 @@ class Rules:
             return {
                 "outcome": "APPLIED",
                 **_lots(self._account),
-                **_standing(standing_after(self._account, online, now_us)),
+                **_standing(standing_of(self._account, online, now_us)),
             }
         key = step.get("id", f"step-{number}")
         command = _command(key, step, now_us, self._tokens)
@@ -77,7 +77,8 @@ class Rules:
             self._record(command, decision, program, now_us)
         if decision.outcome is not Outcome.APPLIED:
             return _refusal(decision)
-        return _applied(command, decision) | _standing(standing_after(self._account, online, now_us))
+        after = matured(self._account, online, now_us)
+        return _applied(command, decision) | _standing(standing_of(after, online, now_us))
 
     def _quote(self, key: str, command: Command, program: Program, situation: Situation) -> dict[str, Any]:
         quoted = quote(self._account, command, program, situation)

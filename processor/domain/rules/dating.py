@@ -1,7 +1,7 @@
 """Which lots points come out of, and which one earned points go into."""
 
 from processor.domain.dating import lot_times_us, sliding_expiry_us
-from processor.domain.effects import NO_EFFECTS, apply_effects
+from processor.domain.effects import Effects, apply_effects
 from processor.domain.lots import credit, draw
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import Sale
@@ -12,7 +12,7 @@ def move_points(sale: Sale) -> None:
     """Spent points leave first; what is earned then pays a debt, or becomes a lot."""
     balance_points = sale.account.balance_points
     drawn = draw(sale.state, balance_points, sale.redeemed_points)
-    left = apply_effects(sale.state, NO_EFFECTS._replace(lots=drawn)) if drawn else sale.state
+    left = apply_effects(sale.state, Effects(lots=drawn)) if drawn else sale.state
     balance_points -= sale.redeemed_points
     active_at_us, expires_at_us = lot_times_us(sale.program, sale.at_us, sale.situation.now_us)
     sale.lots = drawn + credit(
@@ -24,7 +24,7 @@ def move_points(sale: Sale) -> None:
 
 def _slide(sale: Sale, balance_points: int) -> None:
     """Activity puts the expiry of the undated points off, if there are any."""
-    state = apply_effects(sale.state, NO_EFFECTS._replace(lots=sale.lots))
+    state = apply_effects(sale.state, Effects(lots=sale.lots))
     has_undated = state.undated_points(balance_points) > 0
     expires_at_us = _undated_expiry_us(sale) if has_undated else 0
     if expires_at_us != sale.state.undated_expires_at_us:

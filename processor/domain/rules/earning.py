@@ -1,6 +1,5 @@
 """Points for what is paid with money."""
 
-from processor.domain.command import Kind
 from processor.domain.points import divide
 from processor.domain.program import Program, Rate, RoundingScope
 from processor.domain.rules.registry import Stage, always, rule
@@ -10,8 +9,10 @@ from processor.domain.sale import PERCENT, Sale
 @rule(Stage.EARNING, always)
 def earn(sale: Sale) -> None:
     """Lines count by their weight and the member's tier; rounded once, for the receipt or for each line."""
-    if sale.command.kind is Kind.REDEEM or not sale.earns:
+    if not sale.earns:
         return
+    if sale.tier_percent != PERCENT:
+        sale.apply("tiers")
     paid = _counted_minor(sale)
     weights = [weight * sale.tier_percent for weight in sale.weights_percent]
     counted = [minor * weight for minor, weight in zip(paid, weights, strict=True)]

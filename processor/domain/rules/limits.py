@@ -28,28 +28,41 @@ def keep_limits(sale: Sale) -> None:
 
     What was done offline is done: it is counted and flagged.
     """
+    counted = _count(sale.program, sale.situation.now_us, sale.earned_points, sale.redeemed_points)
     for limit in sale.program.limits:
-        _keep(sale, limit)
-    sale.counted = counted_for(
-        sale.program, sale.command, sale.situation.now_us, sale.earned_points, sale.redeemed_points
-    )
+        _keep(sale, limit, counted)
+    sale.counted = _of_member_and_card(counted, sale.program, sale.command)
 
 
-def counted_for(
-    program: Program, command: Command, now_us: int, earned_points: int, redeemed_points: int
-) -> tuple[Counted, ...]:
-    """What an applied operation adds to the tallies of its member and its card, as far as they are kept."""
+def counted_for(program: Program, command: Command, now_us: int, redeemed_points: int) -> tuple[Counted, ...]:
+    """What points that are redeemed add to the tallies of their member and card, as far as they are kept."""
     if not counts_operations(program):
         return ()
-    hour, day = hour_of(now_us), day_of(now_us, program.timezone)
-    subjects = [_MEMBER]
+    return _of_member_and_card(_count(program, now_us, 0, redeemed_points), program, command)
+
+
+def count_shared(program: Program, now_us: int, decision: Decision) -> Counted:
+    """What an applied operation adds to the tallies of its terminal and its store."""
+    return _count(program, now_us, decision.earned_points, decision.redeemed_points)
+
+
+def _count(program: Program, now_us: int, earned_points: int, redeemed_points: int) -> Counted:
+    """An operation as it counts for its member; for others it is the same but for the subject."""
+    return Counted(_MEMBER, hour_of(now_us), day_of(now_us, program.timezone), earned_points, redeemed_points)
+
+
+def _of_member_and_card(counted: Counted, program: Program, command: Command) -> tuple[Counted, ...]:
     if command.card and any(limit.scope is LimitScope.CARD for limit in program.limits):
-        subjects.append(card_subject(command.card))
-    return tuple([Counted(subject, hour, day, earned_points, redeemed_points) for subject in subjects])
+        return counted, _of_card(counted, command)
+    return (counted,)
 
 
-def _keep(sale: Sale, limit: Limit) -> None:
-    tally = _tally(sale, limit)
+def _of_card(counted: Counted, command: Command) -> Counted:
+    return Counted(card_subject(command.card), *counted[1:])
+
+
+def _keep(sale: Sale, limit: Limit, counted: Counted) -> None:
+    tally = _tally(sale, limit, counted)
     if tally is None:
         return
     used = tally[2:5] if limit.period is LimitPeriod.HOUR else tally[6:9]
@@ -71,28 +84,22 @@ def _keep(sale: Sale, limit: Limit) -> None:
         )
 
 
-def _tally(sale: Sale, limit: Limit) -> Tally | None:
+def _tally(sale: Sale, limit: Limit, counted: Counted) -> Tally | None:
     """What the subject of a limit has done in its hour and day, this sale included."""
     match limit.scope:
         case LimitScope.MEMBER:
-            return count_operation(_of_member(sale, _MEMBER), _count(sale, _MEMBER))
+            return count_operation(_kept_tally(sale, counted), counted)
         case LimitScope.CARD:
             if not sale.command.card:
                 return None
-            subject = card_subject(sale.command.card)
-            return count_operation(_of_member(sale, subject), _count(sale, subject))
+            of_card = _of_card(counted, sale.command)
+            return count_operation(_kept_tally(sale, of_card), of_card)
     name = shared_subject(limit.scope, sale.command)
-    return count_operation(sale.situation.tallies.get(name), _count(sale, _MEMBER)) if name else None
+    return count_operation(sale.situation.tallies.get(name), counted) if name else None
 
 
-def _of_member(sale: Sale, subject: int) -> Tally | None:
-    return next((tally for tally in sale.state.tallies if tally.subject == subject), None)
-
-
-def _count(sale: Sale, subject: int) -> Counted:
-    now_us = sale.situation.now_us
-    day = day_of(now_us, sale.program.timezone)
-    return Counted(subject, hour_of(now_us), day, sale.earned_points, sale.redeemed_points)
+def _kept_tally(sale: Sale, counted: Counted) -> Tally | None:
+    return next((tally for tally in sale.state.tallies if tally.subject == counted.subject), None)
 
 
 def card_subject(card: str) -> int:
@@ -111,9 +118,3 @@ def shared_subjects(program: Program, command: Command) -> list[str]:
     """The terminal and the store of a command, as far as the program limits them."""
     scopes = {limit.scope for limit in program.limits} & _SHARED_SCOPES
     return [subject for scope in scopes if (subject := shared_subject(scope, command))]
-
-
-def count_shared(program: Program, now_us: int, decision: Decision) -> Counted:
-    """What an applied operation adds to the tallies of its terminal and its store."""
-    day = day_of(now_us, program.timezone)
-    return Counted(_MEMBER, hour_of(now_us), day, decision.earned_points, decision.redeemed_points)

@@ -15,7 +15,7 @@ def multiply(sale: Sale) -> None:
         by_sku.get(sku) or by_brand.get(brand) or by_category.get(category, PERCENT)
         for sku, _, _, category, brand in sale.lines
     ]
-    if any(weight != PERCENT for weight in sale.weights_percent):
+    if sale.earns and any(weight != PERCENT for weight in sale.weights_percent):
         sale.apply("earning.multipliers")
 
 
@@ -32,5 +32,5 @@ def exclude(sale: Sale) -> None:
     sale.weights_percent = [
         0 if left_out else weight for left_out, weight in zip(sale.are_among(excluded), before, strict=True)
     ]
-    if sale.weights_percent != before:
+    if sale.earns and sale.weights_percent != before:
         sale.apply("earning.excluded")

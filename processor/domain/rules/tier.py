@@ -1,11 +1,10 @@
 """Tiers: what the member's tier multiplies earning by, and what the sale counts towards the next."""
 
 from processor.domain.calendar import month_of
-from processor.domain.command import Kind
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
-from processor.domain.sale import PERCENT, Sale
-from processor.domain.tiers import level_above, newly_settled, qualified, settle, tier_of
+from processor.domain.sale import Sale
+from processor.domain.tiers import if_new, level_above, qualified, settle, tier_of
 
 
 def _has_tiers(program: Program) -> bool:
@@ -17,13 +16,12 @@ def find_tier(sale: Sale) -> None:
     """The tier as it is now, also for a sale that was made offline."""
     tiers = sale.program.tiers
     assert tiers
+    qualification = sale.state.qualification
     now_month = month_of(sale.situation.now_us, sale.program.timezone)
-    base = settle(tiers, sale.state.qualification, now_month)
-    sale.tier_level = level_above(tiers, sale.state.qualification, base, now_month)
+    base = settle(tiers, qualification, now_month)
+    sale.tier_level = level_above(tiers, qualification, base, now_month)
     sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
-    sale.tier_base = newly_settled(tiers, sale.state.qualification, now_month)
-    if sale.tier_percent != PERCENT:
-        sale.apply("tiers")
+    sale.tier_base = if_new(base, qualification)
 
 
 @rule(Stage.QUALIFICATION, _has_tiers)
@@ -31,8 +29,6 @@ def count_towards_tier(sale: Sale) -> None:
     """Points earned, and money paid: what is left of the receipt. A REDEEM alone counts nothing."""
     tiers = sale.program.tiers
     assert tiers
-    if sale.command.kind is Kind.REDEEM:
-        return
     timezone = sale.program.timezone
     month, now_month = month_of(sale.at_us, timezone), month_of(sale.situation.now_us, timezone)
     paid_minor = sum(sale.open_minor()) if sale.earns else 0

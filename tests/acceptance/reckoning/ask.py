@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.v1.operation_pb2 import LineItem, Receipt
-from loyalty.v1.transaction_service_pb2 import OperationRequest, QuoteRequest
+from loyalty.v1.transaction_service_pb2 import CheckoutRequest, OperationRequest, QuoteRequest
 from tests.client import write_of
 
 PIECE_MILLI: Final = 1_000
@@ -53,8 +53,8 @@ def sale_of(call: OperationRequest) -> Ask:
     return _ask(kind_of(call), write_of(call), is_offline=call.offline)
 
 
-def quoted_sale(request: QuoteRequest) -> Ask:
-    """The checkout that is quoted."""
+def quoted_sale(request: QuoteRequest | CheckoutRequest) -> Ask:
+    """The checkout that is quoted, or was."""
     return _ask("CHECKOUT", request, is_offline=False)
 
 

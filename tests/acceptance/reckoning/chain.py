@@ -203,7 +203,6 @@ class Model:
         version = self._version_at(microseconds(request.occurred_at) if call.offline else now_us())
         try:
             decided = self._decide(call, member, version.program)
-            _refuse_out_of_range(member, decided.wallet.balance_points)
         except Refused as refusal:
             if refusal.outcome.reason in _UNRECORDED:
                 raise
@@ -213,6 +212,24 @@ class Model:
         return self._applied(call, member, decided, version)
 
     def _decide(self, call: OperationRequest, member: Member, program: ProgramDocument) -> Decided:
+        """Held to what was quoted, if the call asks for that. Raises Refused."""
+        request: Any = write_of(call)
+        if not getattr(request, "quote_token", ""):
+            return self._decide_by_kind(call, member, program)
+        promise = self.promises.of(request)
+        try:
+            decided = self._decide_by_kind(call, member, program)
+        except Refused as refusal:
+            raise promise.broken_by(refusal) from None
+        promise.keep(decided)
+        return decided
+
+    def _decide_by_kind(self, call: OperationRequest, member: Member, program: ProgramDocument) -> Decided:
+        decided = self._decided(call, member, program)
+        _refuse_out_of_range(member, decided.wallet.balance_points)
+        return decided
+
+    def _decided(self, call: OperationRequest, member: Member, program: ProgramDocument) -> Decided:
         request: Any = write_of(call)
         if kind_of(call) in _OF_ORDERS:
             return _OF_ORDERS[kind_of(call)](program, member, request, Limits(member, self._sales))
@@ -224,8 +241,6 @@ class Model:
         ask, limits = sale_of(call), Limits(member, self._sales)
         at_us = microseconds(request.occurred_at) if call.offline else now_us()
         decided = sell(program, member, ask, at_us, limits)
-        if getattr(request, "quote_token", ""):
-            self.promises.keep(request, ask, decided)
         if call.offline:
             online_program = self._version_at(now_us()).program
             decided.fields["offline_differences"] = differences(online_program, member, ask, limits, decided)

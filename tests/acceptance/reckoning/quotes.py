@@ -21,6 +21,22 @@ class Promise(NamedTuple):
     subject: object
     figures: dict[str, object]
 
+    def keep(self, decided: Decided) -> None:
+        """Raises Refused if a checkout gives anything else than was quoted."""
+        changed = {
+            name: (quoted, decided.fields[name])
+            for name, quoted in self.figures.items()
+            if quoted != decided.fields[name]
+        }
+        if changed:
+            raise _outdated(changed)
+
+    def broken_by(self, refusal: Refused) -> Refused:
+        """The refusal of a checkout that was quoted, and can't be had any more."""
+        figures = {f"quoted_{name}": quoted for name, quoted in self.figures.items()}
+        changed = {"outcome": ("APPLIED", refusal.outcome.reason)}
+        return _outdated(changed, **figures, **refusal.outcome.content)
+
 
 class Promises:
     """What every quote_token stands for."""
@@ -30,33 +46,28 @@ class Promises:
 
     def note(self, token: str, request: QuoteRequest, shown: Mapping[str, object]) -> None:
         figures = {name: shown[name] for name in _PROMISED}
-        self._by_token[token] = Promise(_subject(request, quoted_sale(request)), figures)
+        self._by_token[token] = Promise(_subject(request), figures)
 
-    def keep(self, request: CheckoutRequest, ask: Ask, decided: Decided) -> None:
-        """Raises Refused if the checkout gives anything else than was quoted."""
+    def of(self, request: CheckoutRequest) -> Promise:
+        """What a checkout is held to. Raises Refused if its token is none, or one of something else."""
         promise = self._by_token.get(request.quote_token)
         if promise is None:
-            raise _outdated(quote_token=("unreadable", "unreadable"))
-        if promise.subject != _subject(request, ask):
-            raise _outdated(request=("another receipt, member or redemption", "this one"))
-        changed = {
-            name: (quoted, decided.fields[name])
-            for name, quoted in promise.figures.items()
-            if quoted != decided.fields[name]
-        }
-        if changed:
-            raise _outdated(**changed)
+            raise _outdated({"quote_token": ("unreadable", "unreadable")})
+        if promise.subject != _subject(request):
+            raise _outdated({"request": ("another receipt, member or redemption", "this one")})
+        return promise
 
 
-def _subject(request: Any, ask: Ask) -> object:
+def _subject(request: CheckoutRequest | QuoteRequest) -> object:
+    ask = quoted_sale(request)
     return card_of(request) or request.member_id, ask.lines, ask.redeem_points, ask.rewards
 
 
-def _outdated(**changed: tuple[object, object]) -> Refused:
+def _outdated(changed: Mapping[str, tuple[object, object]], **more: object) -> Refused:
     metadata: dict[str, object] = {"changed": ",".join(changed)}
     for name, (quoted, now) in changed.items():
         metadata |= {f"quoted_{name}": quoted, name: now}
-    return Refused("QUOTE_OUTDATED", **metadata)
+    return Refused("QUOTE_OUTDATED", **metadata, **more)
 
 
 def show(program: ProgramDocument, member: Member, ask: Ask, limits: Limits) -> dict[str, Any]:

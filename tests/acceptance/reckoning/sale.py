@@ -96,8 +96,6 @@ class Reckoning:
 
     def _find_tier(self) -> None:
         self.level = level_of(self.program, self.member)
-        if self._tier_percent != 100:
-            self.rules.append(Rule("tiers"))
 
     @property
     def _tier_percent(self) -> int:
@@ -240,9 +238,11 @@ class Reckoning:
     # --- earning ---
 
     def _earn(self) -> None:
-        weights = self._weights()
         if not self.is_earning:
             return
+        weights = self._weights()
+        if self._tier_percent != 100:
+            self.rules.append(Rule("tiers"))
         paid = self.left
         if self.program["earning"].get("on_redeemed_part"):
             paid = added(self.left, self.redeemed)

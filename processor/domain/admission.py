@@ -1,0 +1,23 @@
+"""Who may make a call at all, whatever the rules say to it."""
+
+from processor.domain.account import CardStatus, MemberStatus
+from processor.domain.command import Command, Kind
+from processor.domain.outcomes import Outcome
+
+_SPENDING_KINDS = frozenset({Kind.HOLD, Kind.CAPTURE})
+
+
+def barred(member_status: int, card_status: int, command: Command) -> Outcome | None:
+    """Why a call can't be made for a member with this card (`CardStatus.OPEN` without one); None if it can.
+
+    A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing.
+    """
+    if card_status == CardStatus.REPLACED:
+        return Outcome.CARD_REPLACED
+    if card_status == CardStatus.BLOCKED and _spends(command):
+        return Outcome.CARD_BLOCKED
+    return Outcome.MEMBER_CLOSED if member_status == MemberStatus.CLOSED else None
+
+
+def _spends(command: Command) -> bool:
+    return bool(command.redeem_points or command.reward_ids or command.kind in _SPENDING_KINDS)
