@@ -150,7 +150,10 @@ async def _receive(pipe: Connection) -> Any:
 
 async def _run(session: Session, operations: int) -> Ran | BenchmarkError:
     started = time.perf_counter()
-    answers = await session.run()
+    try:
+        answers = await session.run()
+    except BenchmarkError as error:
+        return error
     seconds = answers.seconds or time.perf_counter() - started
     if answers.failures:
         return _unapplied(answers.failures, operations)
