@@ -65,7 +65,7 @@ def test_a_target_is_met_missed_or_not_measured() -> None:
 
     assert rows["batch of 500: CPU to the floor's"] == "yes"
     assert rows["idle, grpcio: p50 of a call to its transaction's"] == "yes"
-    assert rows["unary, grpcio: throughput to an empty handler's"] == "not measured"
+    assert rows["unary, native: throughput to an empty handler's"] == "not measured"
     assert rows["largest ledger: throughput to the smallest's"] == "yes"
     missed = quick_report()
     missed.figures["batch of 500"].update(figures(cpu_to_floor=1.7))
