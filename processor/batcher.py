@@ -90,26 +90,27 @@ class Batcher:
             # If the caller was cancelled, the lanes let go of its calls in a moment.
             self._open_bytes -= size_bytes
 
-    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
-        """As `submit`, for whom waits for the group's `done` alone; cancelling that is to leave.
+    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
+        """As `submit`, for whom waits for the group's `done` alone; to cancel that is to leave.
 
         None, and nothing is queued, if a card must be looked up first or there is no room: `submit` does so.
         """
-        size_bytes = sum(map(_bytes_held, commands))
+        size_bytes = _bytes_held(command)
         if (
             self._is_draining
-            or self._cards.must_learn(chain_id, commands)
+            or self._cards.must_learn(chain_id, (command,))
             or self._open_bytes + size_bytes > self._queue_bytes_max
-            or self._open_ops(chain_id) + len(commands) > self._queue_ops_max
+            or self._open_ops(chain_id) >= self._queue_ops_max
         ):
             return None
-        group = CallGroup(commands, deadline, self._tracing.link())
-        group.done.add_done_callback(lambda _: self._leave(size_bytes))
+        group = CallGroup((command,), deadline, self._tracing.link())
+        group.done.add_done_callback(lambda _: self._release(size_bytes))
         self._open_bytes += size_bytes
-        self._queue(chain_id, group)
+        self._metrics.count_queued(1)
+        self._lane_of(chain_id, command).put(chain_id, group.calls[0])
         return group
 
-    def _leave(self, size_bytes: int) -> None:
+    def _release(self, size_bytes: int) -> None:
         self._open_bytes -= size_bytes
 
     async def _apply(self, chain_id: int, group: CallGroup) -> list[Reply]:
@@ -136,7 +137,7 @@ class Batcher:
         return True
 
     def _open_ops(self, chain_id: int) -> int:
-        return sum(lane.open_ops(chain_id) for lane in self._lanes)
+        return sum([lane.open_ops(chain_id) for lane in self._lanes])
 
     def _queue(self, chain_id: int, group: CallGroup) -> None:
         self._metrics.count_queued(len(group.calls))
@@ -148,10 +149,13 @@ class Batcher:
         by_key: dict[str, Lane] = {}
         lanes = []
         for call in calls:
-            lane = self._lanes[self._cards.identity(chain_id, call.command) % len(self._lanes)]
+            lane = self._lane_of(chain_id, call.command)
             key = call.command.idempotency_key
             lanes.append(by_key.setdefault(key, lane) if key else lane)
         return lanes
+
+    def _lane_of(self, chain_id: int, command: Command) -> Lane:
+        return self._lanes[self._cards.identity(chain_id, command) % len(self._lanes)]
 
     async def drain(self) -> None:
         """Refuse new calls, finish what has been taken on, and end the lanes."""

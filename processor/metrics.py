@@ -3,6 +3,7 @@
 Label children are made once, never on the way of a call, and calls are counted by the batch.
 """
 
+import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -149,6 +150,10 @@ def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCoun
 class BatcherMetrics:
     """The view of the queues and lanes."""
 
+    def __init__(self) -> None:
+        # What one pass of the event loop changes is written at its end, once: calls come and go by hundreds.
+        self._queued_change: int | None = None
+
     def set_bounds(self, lanes: int, queue_ops_max: int) -> None:
         """Note how many lanes this process has, and how many calls of a chain it takes on."""
         LANES.set(lanes)
@@ -156,7 +161,14 @@ class BatcherMetrics:
 
     def count_queued(self, change: int) -> None:
         """Note that so many calls more, or fewer, are open."""
-        QUEUE_OPERATIONS.inc(change)
+        if self._queued_change is None:
+            self._queued_change = 0
+            asyncio.get_running_loop().call_soon(self._write_queued)
+        self._queued_change += change
+
+    def _write_queued(self) -> None:
+        QUEUE_OPERATIONS.inc(self._queued_change or 0)
+        self._queued_change = None
 
     @contextmanager
     def time_batch(self, operations: int, waited_seconds: float) -> Iterator[None]:

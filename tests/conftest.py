@@ -14,6 +14,7 @@ from storage.citus import distribute
 from storage.migrate import migrate
 from storage.pool import connect, open_pool
 from tests.postgres import Server, embedded_server, prepared_server, run
+from tests.server import DEFAULTS
 
 TRANSPORTS: Final = ("grpcio", "native")
 
@@ -38,7 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--transport",
         choices=("both", *TRANSPORTS),
         default="both",
-        help="how servers under test are served, where that makes a difference (default: both)",
+        help="how servers under test are served; both: by each in turn where the way matters, else by grpcio"
+        " (default: both)",
     )
     parser.addoption(
         "--model-operations",
@@ -63,6 +65,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="rounds in which every worker and then the whole server is restarted under load"
         " (default: 1; make test-long: 20)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--transport") == "native":
+        DEFAULTS["transport"] = "native"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

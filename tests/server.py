@@ -22,7 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 REPOSITORY: Final = Path(__file__).parents[1]
 COMMAND: Final = (sys.executable, "-m", "processor", "serve")
 PATIENCE_SECONDS: Final = 60
-DEFAULTS: Final = {"log_format": "json", "drain_seconds": 0, "directory_refresh_seconds": 0.1}
+DEFAULTS: Final[dict[str, object]] = {
+    "log_format": "json",
+    "drain_seconds": 0,
+    "directory_refresh_seconds": 0.1,
+}
 
 T = TypeVar("T")
 

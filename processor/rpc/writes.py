@@ -23,8 +23,8 @@ class CommandQueue(Protocol):
         """Apply commands of one chain and return their replies, in order."""
         ...
 
-    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
-        """Queue commands at once; None if that can't be: then they are to be submitted."""
+    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
+        """Queue a command at once; None if that can't be: then it is to be submitted."""
         ...
 
 
@@ -43,7 +43,7 @@ class WriteMethod(Generic[M]):
 
     def start(self, caller: ApiKey, data: bytes, deadline: float) -> CallGroup | None:
         """The same without waiting, if that can be. Raises Refused."""
-        return self._batcher.offer(caller.chain_id, (self._read(caller, data),), deadline)
+        return self._batcher.offer(caller.chain_id, self._read(caller, data), deadline)
 
     def _read(self, caller: ApiKey, data: bytes) -> Command:
         command = self._convert(decode(self._request_type, data))

@@ -22,10 +22,15 @@ MEGABYTE = 1 << 20
 
 
 @pytest.fixture
-def small_server(database: str) -> Iterator[Server]:
+def small_server(database: str, transport: str) -> Iterator[Server]:
     """One worker with the shortest queue there is, and all the time in the world."""
     with serving(
-        database, workers=1, queue_ops_max=QUEUE_OPS_MAX, batch_ops_max=100, statement_timeout_seconds=60
+        database,
+        workers=1,
+        transport=transport,
+        queue_ops_max=QUEUE_OPS_MAX,
+        batch_ops_max=100,
+        statement_timeout_seconds=60,
     ) as server:
         yield server
 

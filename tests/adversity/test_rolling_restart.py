@@ -95,15 +95,17 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.xdist_group("crashes")
-async def test_restarts_reach_no_caller(postgres: EmbeddedPostgres, pytestconfig: pytest.Config) -> None:
+async def test_restarts_reach_no_caller(
+    postgres: EmbeddedPostgres, pytestconfig: pytest.Config, transport: str
+) -> None:
     chain, port = await loaded_chain(postgres.dsn()), free_port()
     callers = PlainCallers(chain, f"127.0.0.1:{port}")  # they wait for the first server too
     for _ in range(pytestconfig.getoption("--restart-rounds")):
-        async with in_thread(serving(postgres.dsn(), port=port, workers=2)) as server:
+        async with in_thread(serving(postgres.dsn(), port=port, workers=2, transport=transport)) as server:
             await callers.progress(50)
             await asyncio.to_thread(replace_workers, server)
             await callers.progress(50)
-    async with in_thread(serving(postgres.dsn(), port=port, workers=2)):
+    async with in_thread(serving(postgres.dsn(), port=port, workers=2, transport=transport)):
         await callers.progress(50)
         await callers.finish()
     print(f"{len(callers.applied)} calls, {callers.replayed} answered from the ledger")  # noqa: T201

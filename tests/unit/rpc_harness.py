@@ -91,17 +91,17 @@ class Queue:
         await self.is_open.wait()
         return [self.answer(command) for command in commands]
 
-    def offer(self, chain_id: int, commands: Sequence[Command], deadline: float) -> CallGroup | None:
+    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
         """As `submit`, by a task of its own that ends with the group."""
-        group = CallGroup(commands, deadline)
-        submitting = asyncio.create_task(self.submit(chain_id, commands, deadline))
+        group = CallGroup((command,), deadline)
+        submitting = asyncio.create_task(self.submit(chain_id, (command,), deadline))
 
-        def give(_: object) -> None:
-            for call, reply in zip(group.calls, submitting.result(), strict=True):
-                call.answer(reply)
+        def give(done: asyncio.Task[list[Reply]]) -> None:
+            if not done.cancelled():
+                group.calls[0].answer(*done.result())
 
         group.done.add_done_callback(lambda done: done.cancelled() and submitting.cancel())
-        submitting.add_done_callback(lambda done: done.cancelled() or give(done))
+        submitting.add_done_callback(give)
         return group
 
 
