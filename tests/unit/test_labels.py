@@ -23,7 +23,7 @@ def test_from_the_51st_on_chains_are_counted_together(monkeypatch: pytest.Monkey
     counted = LedgerMetrics()
     for number in range(1, 54):
         counts = RecordedCounts(f"guarded-{number}", {}, issued_points=7, redeemed_points=0)
-        counted.count_recorded(counts, promise=lambda _: None)
+        counted.count_recorded([counts], promise=lambda _: None)
 
     def issued(chain: str) -> float | None:
         return REGISTRY.get_sample_value("loyalty_points_issued_total", {"chain": chain})
