@@ -60,7 +60,12 @@ class Batcher:
         turns = Turns()
         self._lanes = [
             Lane(
-                ledger, metrics, tracing, turns, batch_ops_max=batch_ops_max, batch_chains_max=batch_chains_max
+                ledger,
+                metrics,
+                tracing,
+                turns,
+                batch_ops_max=batch_ops_max,
+                batch_chains_max=batch_chains_max,
             )
             for _ in range(lanes)
         ]

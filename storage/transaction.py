@@ -96,7 +96,9 @@ class PostgresTransaction(OpenTransaction):
     async def _find_originals(self, keys: Sequence[str]) -> dict[str, list[Original]]:
         """After the accounts: whoever follows an operation meanwhile changes its member's sequence too."""
         rows = await self._connection.fetch(_SQL["find_originals"], self._chain_id, keys)
-        following = await self._connection.fetch(_SQL["find_followers"], self._chain_id, keys, FOLLOWING_KINDS)
+        following = await self._connection.fetch(
+            _SQL["find_followers"], self._chain_id, keys, FOLLOWING_KINDS
+        )
         return originals_from(rows, following)
 
     async def enrol(self, cards: Sequence[str]) -> dict[str, Account]:
