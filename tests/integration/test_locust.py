@@ -71,20 +71,17 @@ def requests(output: str) -> int:
 
 def recorded(distribution: Path) -> int:
     """How many calls the distribution has."""
-    [count] = re.findall(r"Total count\s*=\s*(\d+)", distribution.read_text())
-    return int(count)
+    [count] = re.findall(r"TotalCount *= *([0-9.]+)", distribution.read_text())
+    return round(float(count))
 
 
-@pytest.mark.parametrize("user", ["UnaryUser", "BatchUser", "StreamUser"])
 def test_worker_processes_share_the_load_and_their_latencies_are_merged(
-    server: Server, chain: Chain, tmp_path: Path, user: str
+    server: Server, chain: Chain, tmp_path: Path
 ) -> None:
     distribution = tmp_path / "hdr"
-    options = ("--processes", "2", "--users", "4", "--spawn-rate", "4", "--run-time", "3s")
+    options = ("--processes", "2", "--users", "6", "--spawn-rate", "6", "--run-time", "3s")
 
-    process = start(
-        *to(server, chain), *options, "--message-ops", "5", "--json", "--hdr", str(distribution), user
-    )
+    process = start(*to(server, chain), *options, "--message-ops", "5", "--json", "--hdr", str(distribution))
     status, output, errors = finish(process)
 
     assert status == 0, errors
@@ -111,24 +108,26 @@ def test_workers_may_be_started_by_themselves(server: Server, chain: Chain, tmp_
 
 
 @pytest.mark.parametrize(
-    "shape, counts",
+    "shape, first, most, last",
     [
-        ("ramp", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
-        ("spike", [1, 10, 1]),
-        ("soak", [1, 10]),
+        ("ramp", 1, 7, 7),  # a tick comes about every second, the last at three quarters or a bit later
+        ("spike", 1, 10, 1),
+        ("soak", 1, 10, 10),
     ],
 )
-def test_users_come_and_go_by_the_shape(server: Server, chain: Chain, shape: str, counts: list[int]) -> None:
+def test_users_come_and_go_by_the_shape(
+    server: Server, chain: Chain, shape: str, first: int, most: int, last: int
+) -> None:
     status, _, errors = finish(
-        start(*to(server, chain), "--shape", shape, "--users", "10", "--run-time", "6s", "UnaryUser")
+        start(*to(server, chain), "--shape", shape, "--users", "10", "--run-time", "4s", "UnaryUser")
     )
 
     assert status == 0, errors
     ramped = [int(count) for count in re.findall(r"Ramping to (\d+) users", errors)]
-    assert ramped[0] == counts[0]
-    assert max(ramped) >= max(counts) - 2  # a tick comes about every second
-    assert (ramped[-1] == counts[-1]) is (shape != "ramp")
-    assert ramped == sorted(ramped) or shape == "spike"
+    assert ramped[0] == first
+    assert max(ramped) >= most
+    assert ramped[-1] >= last
+    assert (ramped == sorted(ramped)) is (shape != "spike")
 
 
 def test_a_call_that_is_due_while_the_server_stands_still_has_waited_since_then(
@@ -161,7 +160,6 @@ def test_a_call_that_is_due_while_the_server_stands_still_has_waited_since_then(
     [
         (MEMBERS, ("--slo-p99-ms", "60000", "--slo-failure-percent", "0"), 0, ""),
         (MEMBERS, ("--slo-p99-ms", "0.001"), 1, "objective missed: p99_ms is "),
-        (MEMBERS, ("--slo-calls-per-second", "1e9"), 1, "must be at least 1e+09"),
         (10**6, ("--slo-failure-percent", "100"), 0, ""),
         (10**6, ("--slo-failure-percent", "0.5"), 1, "objective missed: failure_percent is "),
     ],
@@ -169,7 +167,7 @@ def test_a_call_that_is_due_while_the_server_stands_still_has_waited_since_then(
 def test_the_exit_status_says_whether_objectives_were_met(
     server: Server, chain: Chain, members: int, objectives: tuple[str, ...], status: int, line: str
 ) -> None:
-    options = ("--zipf", "0", "--users", "1", "--run-time", "2s", "UnaryUser")
+    options = ("--zipf", "0", "--users", "1", "--run-time", "1s", "UnaryUser")
 
     done, _, errors = finish(start(*to(server, chain, members), *options, *objectives))
 
