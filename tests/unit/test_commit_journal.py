@@ -39,10 +39,21 @@ def test_a_note_is_left_behind_until_it_is_cleared(file: Path) -> None:
     assert CommitJournal(file, 2).left_behind == []
 
 
-def note_and_die(journal: CommitJournal, counts: RecordedCounts) -> None:
+def test_a_note_has_room_for_as_many_chains_as_a_batch_may_have(file: Path) -> None:
+    operations = {(int(kind), outcome): 1 for kind in Kind for outcome in range(4)}
+    counts = [
+        RecordedCounts("x" * 60 + str(number), operations, 10**9, 10**9, 10**9) for number in range(256)
+    ]
+    with pytest.raises(Killed):
+        note_and_die(CommitJournal(file, 1), *counts)
+    [slot] = CommitJournal(file, 1).left_behind
+    assert slot.read() == Note(7, "key", WITNESS.entry_hash, counts)
+
+
+def note_and_die(journal: CommitJournal, *counts: RecordedCounts) -> None:
     # No `with`: the end of a process does not tidy up.
     slot = journal.slot().__enter__()
-    slot.note([counts], WITNESS)
+    slot.note(counts, WITNESS)
     raise Killed
 
 
