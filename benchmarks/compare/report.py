@@ -35,7 +35,7 @@ class Report(NamedTuple):
     figures: Mapping[str, Figures]
     sweeps: Mapping[str, Mapping[str, Figures]]
     growth: Sequence[GrowthPoint]
-    tracing_us: TracingCosts | None
+    tracing_us: TracingCosts
     notes: Sequence[str]
     verified: bool
 
@@ -63,7 +63,7 @@ def write_json(report: Report, path: Path) -> None:
         "figures": as_json(report.figures),
         "sweeps": {transport: as_json(sweep) for transport, sweep in report.sweeps.items()},
         "growth": [{**point._asdict(), "figures": figures_as_json(point.figures)} for point in report.growth],
-        "tracing_us": report.tracing_us._asdict() if report.tracing_us else None,
+        "tracing_us": report.tracing_us._asdict(),
         "targets": [_judged_as_json(each) for each in report.judged],
     }
     path.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")

@@ -54,7 +54,7 @@ def run_comparison(settings: Settings) -> Report:
         with native_service(service, settings.workers) as native:
             world = World(service, native, chains, collector_url, settings)
             found, sweeps = _measure(world)
-        costs = None if settings.is_quick else tracing_costs(collector_url)
+        costs = tracing_costs(collector_url)
         with _errors.status("Verifying the ledger"):
             is_clean = verify(service.dsn)
         postgres = asyncio.run(describe_postgres(service.dsn))

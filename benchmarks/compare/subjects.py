@@ -48,8 +48,8 @@ from benchmarks.compare.tracing import SAMPLE_RATIO
 from benchmarks.compare.wire import WireLoad
 from benchmarks.service import Service, second_service
 
-# What tells of rules and tracing, and nothing of a target.
-_ONLY_IN_FULL: Final = frozenset({TRACED, RICH, BASKET})
+# What tells of rules, and nothing of a target.
+_ONLY_IN_FULL: Final = frozenset({RICH, BASKET})
 
 
 class World(NamedTuple):
@@ -106,9 +106,8 @@ def _services(world: World, stack: ExitStack) -> Iterator[Subject]:
             yield _subject(name, load, world.service, stack)
     if world.native:
         yield _subject(NATIVE, _unary(world.till(target=world.native.target)), world.native, stack)
-    if not world.settings.is_quick:
-        traced = stack.enter_context(_traced_service(world))
-        yield _subject(TRACED, _unary(world.till(target=traced.target)), traced, stack)
+    traced = stack.enter_context(_traced_service(world))
+    yield _subject(TRACED, _unary(world.till(target=traced.target)), traced, stack)
 
 
 def _subject(name: str, load: Load, service: Service, stack: ExitStack) -> Subject:

@@ -113,8 +113,6 @@ def _rules_remarks(figures: Mapping[str, Figures]) -> Iterator[str]:
 def _tracing_remarks(report: Report) -> Iterator[str]:
     """What tracing costs: the two servers as they are accounted for, and its own calls alone."""
     costs = report.tracing_us
-    if not costs:
-        return
     ratio = with_spread(report.figures[TRACED]["server_to_unary"], ".2f")
     yield f"server CPU with tracing of {SAMPLE_RATIO:.0%} of the unary calls, to that without: {ratio}"
     server_us, batch_ops = (report.figures[UNARY][name].median for name in ("server_us", "batch_ops"))
