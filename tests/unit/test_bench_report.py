@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare.figures import Figures, figure
+from benchmarks.compare.names import TRACED
 from benchmarks.compare.printing import print_report
 from benchmarks.compare.report import GrowthPoint, Report, with_growth
 from benchmarks.compare.tables import main_table, target_table
+from benchmarks.compare.tracing import TracingCosts
 
 CHARTS = {
     *("Throughput against latency", "CPU time of an operation"),
@@ -41,7 +43,9 @@ def quick_report() -> Report:
     machine, postgres = {"cpu": "one", "cores": 2}, {"fsync": "on"}
     found = {name: subject() for name in ("floor", "unary", "batch of 500", "checkout, 30 lines, rich")}
     found["one call at a time"] = figures(p50_to_transaction=2.0)
-    return Report(machine, postgres, {"members": 1_000}, found, {}, (), None, ("<a note>",), verified=True)
+    found[TRACED] = subject()
+    costs = TracingCosts(0.5, 1.0, 1.7, 4.0, 570.0)
+    return Report(machine, postgres, {"members": 1_000}, found, {}, (), costs, ("<a note>",), verified=True)
 
 
 def full_report() -> Report:
