@@ -46,5 +46,10 @@ async def or_refusal(work: Awaitable[T], method: str) -> T | Reply:
     except StorageUnavailable:
         return Refused(Outcome.STORAGE_UNAVAILABLE).reply
     except Exception as defect:  # noqa: BLE001 - the till is told so, and never Python's text
-        request_id = report_defect("call failed", defect, method=method)
-        return Refused(Outcome.INTERNAL_ERROR, {"request_id": request_id}).reply
+        return reply_to_defect(defect, method)
+
+
+def reply_to_defect(defect: Exception, method: str) -> Reply:
+    """Log it; the till is told under which id."""
+    request_id = report_defect("call failed", defect, method=method)
+    return Refused(Outcome.INTERNAL_ERROR, {"request_id": request_id}).reply

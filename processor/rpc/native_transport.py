@@ -7,7 +7,7 @@ import asyncio
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
 from processor.domain.outcomes import Outcome
 from processor.rpc.authentication import Metadata
-from processor.rpc.endings import Ending, ending_of
+from processor.rpc.endings import Ending, ending_of, reply_to_defect
 from processor.rpc.handlers import StreamMethod
 from processor.rpc.status import Refused
 from processor.rpc.unary import StartedCall, UnaryMethod
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # What one pass of the event loop begins, at most.
 _EVENTS_MAX: Final = 1_024
+# Beyond that the loop sees to others first, so that a worker with large requests still shows that it lives.
+_BYTES_A_PASS: Final = 256 * 1_024
 _IO_THREADS: Final = 1
 _POLL_SECONDS: Final = 0.01
 # Nothing tells when a reply has been written, and what has not is lost when the connections are closed.
@@ -107,24 +109,38 @@ class NativeTransport:
         """In a thread of its own: hand over all calls that have come, as soon as the last ones are begun."""
         self._is_taken.acquire()
         while (events := self._front.recv_batch_details(_EVENTS_MAX)) is not None:
-            self._loop.call_soon_threadsafe(self._take, events)
+            self._loop.call_soon_threadsafe(self._receive, events)
             self._is_taken.acquire()
 
-    def _take(self, events: "Sequence[DetailedEvent]") -> None:
-        """Begin the calls in one pass of the event loop."""
-        now = self._loop.time()
+    def _receive(self, events: "Sequence[DetailedEvent]") -> None:
+        self._take(iter(events), self._loop.time())
+
+    def _take(self, events: "Iterator[DetailedEvent]", came: float) -> None:
+        """Begin calls in one pass of the event loop, in their order; if they are large, in several."""
+        size_bytes = 0
+        for kind, call_id, method_id, data, _, details in events:
+            if kind == EVENT_CANCEL:
+                self._cancel(call_id)
+            elif self._is_closing:
+                self._held.append(call_id)
+            elif data is not None and details is not None:
+                metadata, _, remaining_seconds = details
+                deadline = math.inf if remaining_seconds is None else came + remaining_seconds
+                self._begin_safely(call_id, self._methods[method_id], metadata, data, deadline)
+                size_bytes += len(data)
+                if size_bytes > _BYTES_A_PASS:
+                    self._loop.call_soon(self._take, events, came)
+                    return
+        self._is_taken.release()
+
+    def _begin_safely(
+        self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
+    ) -> None:
+        """A defect must not cost the other calls."""
         try:
-            for kind, call_id, method_id, data, _, details in events:
-                if kind == EVENT_CANCEL:
-                    self._cancel(call_id)
-                elif self._is_closing:
-                    self._held.append(call_id)
-                elif data is not None and details is not None:
-                    metadata, _, remaining_seconds = details
-                    deadline = math.inf if remaining_seconds is None else now + remaining_seconds
-                    self._begin(call_id, self._methods[method_id], metadata, data, deadline)
-        finally:
-            self._is_taken.release()
+            self._begin(call_id, method, metadata, data, deadline)
+        except Exception as defect:  # noqa: BLE001 - the till is told so
+            self._send(call_id, ending_of(reply_to_defect(defect, method.observer.method)))
 
     def _begin(
         self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
