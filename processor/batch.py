@@ -1,6 +1,6 @@
 """What a lane applies at a time: the calls of one chain or of several."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from processor.call import Call
 from processor.domain.operation import Operation
@@ -24,6 +24,10 @@ class Share:
     def waited_since(self) -> float:
         """When the first of the calls arrived, in the event loop's seconds."""
         return self.calls[0].arrived
+
+    def doubt(self, operations: Iterable[Operation]) -> None:
+        """Note that these may be committed."""
+        self.uncertain.update((operation.idempotency_key, operation) for operation in operations)
 
     @property
     def if_given_up(self) -> Outcome:

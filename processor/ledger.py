@@ -119,8 +119,7 @@ class Ledger:
         except (BatchConflict, OutcomeUnknown, StorageUnavailable) as failure:
             if isinstance(failure, OutcomeUnknown):
                 for share in batch.shares:
-                    rows = settlements[share.chain_id].operations
-                    share.uncertain.update((row.idempotency_key, row) for row in rows)
+                    share.doubt(settlements[share.chain_id].operations)
             self._note_failure(batch, failure)
             return failure
         if not batch.shares:
@@ -179,15 +178,15 @@ class Ledger:
             with self._tracing.step("load"):
                 loaded = await transaction.load({each: wanted[each] for each in batch.chain_ids})
             batch.put_aside({each for each in loaded if settlements[each].cards_to_enrol(loaded[each])})
-            for chain_id in batch.chain_ids:
-                settlements[chain_id].settle(loaded[chain_id])
-            written = {chain_id: settlements[chain_id].written() for chain_id in batch.chain_ids}
+            together = {each: settlements[each] for each in batch.chain_ids}
+            for chain_id, settlement in together.items():
+                settlement.settle(loaded[chain_id])
+            written = {chain_id: settlement.written() for chain_id, settlement in together.items()}
             if any(each.operations or each.dues for each in written.values()):
                 with self._tracing.step("save"):
                     await transaction.save(written)
-            settled = [settlements[chain_id] for chain_id in batch.chain_ids]
             return await _prepare_commit(
-                transaction, settled, [loaded[chain_id] for chain_id in batch.chain_ids], slot
+                transaction, list(together.values()), [loaded[each] for each in together], slot
             )
 
     def _must_lock(self, chain_ids: Sequence[int]) -> bool:

@@ -102,7 +102,7 @@ class Load:
                 (":scheme", "http"),
                 (":path", f"/{SERVICE}/{method}"),
                 (":authority", self.target),
-                ("te", "trailers"),
+                ("te", "trailers"),  # codespell:ignore te
                 ("content-type", "application/grpc"),
                 ("user-agent", "loyalty-load"),
                 ("authorization", f"Bearer {api_key}"),

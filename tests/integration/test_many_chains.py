@@ -398,3 +398,31 @@ async def test_chains_take_turns_in_equal_shares(
     ]
     assert [batcher._open_ops(chain_id) for chain_id in waiting] == [0] * 4
     assert await world.settled(185)
+
+
+async def test_who_must_be_told_something_is_told_what_is_known(
+    world: World, watched: tuple[Batcher, Watched, list[int]]
+) -> None:
+    batcher, _, (held, other, limited, waiting) = watched
+    holder = await connect(world.dsn)
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock(hashtext('loyalty.chain'), $1)", held)
+        deadline = asyncio.get_running_loop().time() + 0.5
+        # There is no room for the last one in a batch of three chains.
+        answers = await asyncio.gather(
+            *(
+                batcher.submit(chain_id, [sale("key", 1, store_id="store")], deadline)
+                for chain_id in (held, other, limited, waiting)
+            )
+        )
+        assert [reply.outcome for [reply] in answers] == [
+            Outcome.OUTCOME_UNKNOWN,
+            Outcome.OUTCOME_UNKNOWN,
+            Outcome.STORAGE_UNAVAILABLE,
+            Outcome.STORAGE_UNAVAILABLE,
+        ]
+    await holder.close()
+    again = [sale("key", 1, store_id="store")]
+    later = await asyncio.gather(*(batcher.submit(each, again, math.inf) for each in (held, other, limited)))
+    assert {(reply.outcome, reply.replayed) for [reply] in later} == {(Outcome.APPLIED, False)}
+    assert await world.settled(3)
