@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import grpc
 
+STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
 
 
@@ -34,13 +35,20 @@ class GrpcioTransport:
         await self._server.stop(grace_seconds)
 
 
-def grpcio_options(message_bytes_max: int, age: ConnectionAge | None) -> list[tuple[str, int]]:
+def grpcio_options(
+    message_bytes_max: int, calls_max: int, age: ConnectionAge | None
+) -> list[tuple[str, int]]:
     """Options of a grpcio server. Larger messages are refused by grpcio itself."""
     options = [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", message_bytes_max),
         # Else a connection's window grows to megabytes, which strangers could fill with what nobody reads.
         ("grpc.http2.bdp_probe", 0),
+        # Calls that Python has not begun yet: grpcio ends some of them, and then all, without a word of ours.
+        ("grpc.server.max_pending_requests", calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * calls_max),
+        # More of one connection wait at the caller's.
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
     ]
