@@ -18,6 +18,7 @@ from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 from processor.ports import Reply
 from processor.tracing import NO_TRACING, Tracing
+from processor.turns import Turns
 
 _SWEEP_SECONDS: Final = 0.05
 # A stalled call is answered this long before its deadline, so that the reply still reaches the till.
@@ -56,8 +57,16 @@ class Batcher:
         self._queue_ops_max = queue_ops_max
         self._queue_bytes_max = queue_bytes_max
         self._open_bytes = 0
+        turns = Turns()
         self._lanes = [
-            Lane(ledger, metrics, tracing, batch_ops_max=batch_ops_max, batch_chains_max=batch_chains_max)
+            Lane(
+                ledger,
+                metrics,
+                tracing,
+                turns,
+                batch_ops_max=batch_ops_max,
+                batch_chains_max=batch_chains_max,
+            )
             for _ in range(lanes)
         ]
         self._tasks: list[asyncio.Task[None]] = []

@@ -14,6 +14,7 @@ from processor.failpoints import hit
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 from processor.tracing import Tracing
+from processor.turns import Turns
 
 _STALLED_SECONDS: Final = 0.15
 # What a chain adds to the work of a batch is as much as some calls; so few are not worth it if many wait.
@@ -34,6 +35,7 @@ class Lane:
         ledger: Ledger,
         metrics: BatcherMetrics,
         tracing: Tracing,
+        turns: Turns,
         *,
         batch_ops_max: int,
         batch_chains_max: int,
@@ -41,6 +43,7 @@ class Lane:
         self._ledger = ledger
         self._metrics = metrics
         self._tracing = tracing
+        self._turns = turns
         self._batch_ops_max = batch_ops_max
         self._batch_chains_max = batch_chains_max
         self._queues: dict[int, deque[Call]] = {}
@@ -70,8 +73,13 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
-            await self._apply(self._take())
+            async with self._turns.turn(self._waiting_ops()):
+                await self._apply(self._take())
             hit("between_batches")
+
+    def _waiting_ops(self) -> int:
+        aside_ops = sum(len(share.calls) for share in self._set_aside)
+        return aside_ops + sum(map(len, self._queues.values()))
 
     def _take(self) -> Batch:
         """Take what an earlier batch has set aside, by itself; else the next calls of the chains in turn."""
