@@ -73,9 +73,13 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
-            async with self._turns.turn(sum(map(len, self._queues.values()))):
+            async with self._turns.turn(self._waiting_ops()):
                 await self._apply(self._take())
             hit("between_batches")
+
+    def _waiting_ops(self) -> int:
+        aside_ops = sum(len(share.calls) for share in self._set_aside)
+        return aside_ops + sum(map(len, self._queues.values()))
 
     def _take(self) -> Batch:
         """Take what an earlier batch has set aside, by itself; else the next calls of the chains in turn."""
