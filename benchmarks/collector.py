@@ -1,6 +1,7 @@
 """Takes spans as an OpenTelemetry collector does, over OTLP, and forgets them."""
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ def collector() -> Iterator[str]:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_collect, args=(theirs,), daemon=True)
     process.start()
+    theirs.close()
     try:
         yield f"http://127.0.0.1:{ours.recv()}"
     finally:
@@ -26,8 +28,11 @@ def collector() -> Iterator[str]:
 
 def _collect(pipe: Connection) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         pipe.send(server.server_port)
-        server.serve_forever()
+        # It breaks when the benchmark ends, however that does.
+        pipe.poll(None)
+        server.shutdown()
 
 
 class _Handler(BaseHTTPRequestHandler):

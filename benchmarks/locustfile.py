@@ -3,15 +3,19 @@
 The users are UnaryUser, BatchUser and StreamUser; name those that shall take part, or none for all.
 """
 
-from grpc.experimental.gevent import init_gevent
-
-from benchmarks.users import options
+from benchmarks.users import options, shapes
 from benchmarks.users.batch import BatchUser
+from benchmarks.users.gevent_grpc import register_gevent
+from benchmarks.users.objectives import Objectives
+from benchmarks.users.percentiles import Percentiles
 from benchmarks.users.stream import StreamUser
 from benchmarks.users.unary import UnaryUser
 
 __all__ = ["BatchUser", "StreamUser", "UnaryUser"]
 
-# Before the first channel, or gRPC's threads would block Locust's.
-init_gevent()
+register_gevent()
 options.register()
+shapes.register()
+percentiles = Percentiles()
+percentiles.register()
+Objectives(percentiles).register()

@@ -41,6 +41,7 @@ class Batcher:
         *,
         lanes: int,
         batch_ops_max: int,
+        batch_chains_max: int,
         queue_ops_max: int,
         queue_bytes_max: int,
     ) -> None:
@@ -57,7 +58,17 @@ class Batcher:
         self._queue_bytes_max = queue_bytes_max
         self._open_bytes = 0
         turns = Turns()
-        self._lanes = [Lane(ledger, metrics, tracing, turns, batch_ops_max) for _ in range(lanes)]
+        self._lanes = [
+            Lane(
+                ledger,
+                metrics,
+                tracing,
+                turns,
+                batch_ops_max=batch_ops_max,
+                batch_chains_max=batch_chains_max,
+            )
+            for _ in range(lanes)
+        ]
         self._tasks: list[asyncio.Task[None]] = []
         self._is_draining = False
 

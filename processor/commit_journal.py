@@ -8,26 +8,27 @@ come amid the counting, the totals that the counters must reach are written down
 import json
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from processor.domain.operation import Operation
 from processor.metrics import RecordedCounts, Totals
 
-_ENTRY_BYTES: Final = 8_192
+# Enough for what a batch of hundreds of chains counts; pages that are never written to take no memory.
+_ENTRY_BYTES: Final = 262_144
 _SLOT_BYTES: Final = 2 * _ENTRY_BYTES
 _LENGTH: Final = struct.Struct("<I")
 
 
 class Note(NamedTuple):
-    """A batch: its counts, and an operation by which the ledger tells whether it was committed."""
+    """A batch: its counts by chain, and an operation by which the ledger tells whether it was committed."""
 
     chain_id: int
     idempotency_key: str
     entry_hash: bytes
-    counts: RecordedCounts
+    counts: Sequence[RecordedCounts]
 
 
 class CommitJournal:
@@ -63,7 +64,7 @@ class Slot:
         self._note = _Entry(memory, offset)
         self._totals = _Entry(memory, offset + _ENTRY_BYTES)
 
-    def note(self, counts: RecordedCounts, witness: Operation) -> None:
+    def note(self, counts: Sequence[RecordedCounts], witness: Operation) -> None:
         """Before COMMIT: the counts, with one of the batch's operations."""
         self._note.write(_format_note(counts, witness))
 
@@ -108,15 +109,23 @@ class _Entry:
         return self._memory[start : start + length]
 
 
-def _format_note(counts: RecordedCounts, witness: Operation) -> bytes:
+def _format_note(counts: Sequence[RecordedCounts], witness: Operation) -> bytes:
+    identity = (witness.chain_id, witness.idempotency_key, witness.entry_hash.hex())
+    return json.dumps([*identity, *map(_format_counts, counts)]).encode()
+
+
+def _format_counts(counts: RecordedCounts) -> list[object]:
     chain, by_kind_and_outcome, *points = counts
     operations = [(*pair, count) for pair, count in by_kind_and_outcome.items()]
-    identity = (witness.chain_id, witness.idempotency_key, witness.entry_hash.hex())
-    return json.dumps([*identity, (chain, operations, *points)]).encode()
+    return [chain, operations, *points]
 
 
 def _parse_note(text: bytes) -> Note:
-    chain_id, idempotency_key, entry_hash, (chain, operations, *points) = json.loads(text)
+    chain_id, idempotency_key, entry_hash, *counts = json.loads(text)
+    return Note(chain_id, idempotency_key, bytes.fromhex(entry_hash), list(map(_parse_counts, counts)))
+
+
+def _parse_counts(parsed: Sequence[Any]) -> RecordedCounts:
+    chain, operations, *points = parsed
     by_kind_and_outcome = {(kind, outcome): count for kind, outcome, count in operations}
-    counts = RecordedCounts(chain, by_kind_and_outcome, *points)
-    return Note(chain_id, idempotency_key, bytes.fromhex(entry_hash), counts)
+    return RecordedCounts(chain, by_kind_and_outcome, *points)

@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=256, description="Processes that share the port")
     lanes: int = Field(2, ge=1, le=64, description="Batches that one worker writes at the same time")
     batch_ops_max: int = Field(500, ge=1, le=1_000, description="Operations in one batch, at most")
+    batch_chains_max: int = Field(
+        256, ge=1, le=256, description="Chains that share one batch, at most; 1 on Citus"
+    )
     queue_ops_max: int = Field(
         20_000, ge=1_000, le=10_000_000, description="Operations of one chain that may wait in one worker"
     )

@@ -3,8 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
+from processor.batch import Batch, Share
 from processor.call import Call
 from processor.defects import report_defect
 from processor.domain.outcomes import Outcome
@@ -15,23 +17,40 @@ from processor.tracing import Tracing
 from processor.turns import Turns
 
 _STALLED_SECONDS: Final = 0.15
+# What a chain adds to the work of a batch is as much as some calls; so few are not worth it if many wait.
+_SHARE_OPS_MIN: Final = 20
 
 
 class Lane:
-    """One batch at a time, taken from the chains that have calls here in turn."""
+    """One batch at a time, of calls of as many chains as have some here.
+
+    Chains take turns: those that have waited longest come first; what a chain leaves goes behind the others.
+    They share a batch equally, as far as they have calls for it; but before more chains come in, the first
+    have 20 calls each. So, however long a chain's queue is, the others wait for no more than their turn, and
+    it has whatever they leave.
+    """
 
     def __init__(
-        self, ledger: Ledger, metrics: BatcherMetrics, tracing: Tracing, turns: Turns, batch_ops_max: int
+        self,
+        ledger: Ledger,
+        metrics: BatcherMetrics,
+        tracing: Tracing,
+        turns: Turns,
+        *,
+        batch_ops_max: int,
+        batch_chains_max: int,
     ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._tracing = tracing
         self._turns = turns
         self._batch_ops_max = batch_ops_max
+        self._batch_chains_max = batch_chains_max
         self._queues: dict[int, deque[Call]] = {}
-        self._current: Sequence[Call] = ()
-        self._current_chain_id = 0
+        self._set_aside: deque[Share] = deque()
+        self._current = Batch(())
         self._current_since = 0.0
+        self._taken_ops: dict[int, int] = {}
         self._has_calls = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -44,8 +63,7 @@ class Lane:
 
     def open_ops(self, chain_id: int) -> int:
         """How many calls of a chain wait or are under way here."""
-        under_way = len(self._current) if chain_id == self._current_chain_id else 0
-        return len(self._queues.get(chain_id, ())) + under_way
+        return len(self._queues.get(chain_id, ())) + self._taken_ops.get(chain_id, 0)
 
     async def is_idle(self) -> None:
         """Wait until the lane has nothing queued and nothing under way."""
@@ -55,44 +73,84 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
-            async with self._turns.turn(sum(map(len, self._queues.values()))):
-                chain_id, calls = self._take()
-                await self._apply(chain_id, calls)
+            async with self._turns.turn(self._waiting_ops()):
+                await self._apply(self._take())
             hit("between_batches")
 
-    def _take(self) -> tuple[int, list[Call]]:
-        """Take a batch of the chain that has waited longest; what it leaves goes behind the others."""
-        chain_id = next(iter(self._queues))
+    def _waiting_ops(self) -> int:
+        aside_ops = sum(len(share.calls) for share in self._set_aside)
+        return aside_ops + sum(map(len, self._queues.values()))
+
+    def _take(self) -> Batch:
+        """Take what an earlier batch has set aside, by itself; else the next calls of the chains in turn."""
+        if self._set_aside:
+            return Batch([self._set_aside.popleft()])
+        chain_ids = self._next_chains()
+        waiting_ops = [len(self._queues[chain_id]) for chain_id in chain_ids]
+        shares = zip(chain_ids, fair_shares(waiting_ops, self._batch_ops_max), strict=True)
+        return Batch([self._take_share(chain_id, ops) for chain_id, ops in shares])
+
+    def _next_chains(self) -> list[int]:
+        """Those whose turn it is, as many as fill a batch."""
+        chain_ids: list[int] = []
+        room_ops = self._batch_ops_max
+        for chain_id, queue in islice(self._queues.items(), self._batch_chains_max):
+            chain_ids.append(chain_id)
+            room_ops -= min(len(queue), _SHARE_OPS_MIN)
+            if room_ops <= 0:
+                break
+        return chain_ids
+
+    def _take_share(self, chain_id: int, ops: int) -> Share:
         queue = self._queues.pop(chain_id)
-        calls = [queue.popleft() for _ in range(min(len(queue), self._batch_ops_max))]
+        calls = [queue.popleft() for _ in range(ops)]
         if queue:
             self._queues[chain_id] = queue
-        return chain_id, calls
+        self._taken_ops[chain_id] = self._taken_ops.get(chain_id, 0) + ops
+        return Share(chain_id, calls)
 
-    async def _apply(self, chain_id: int, calls: list[Call]) -> None:
+    async def _apply(self, batch: Batch) -> None:
         now = asyncio.get_running_loop().time()
-        self._current, self._current_chain_id, self._current_since = calls, chain_id, now
+        self._current, self._current_since = batch, now
+        waited_seconds = now - min(share.waited_since for share in batch.shares)
         try:
-            links = (call.trace_link for call in calls)
-            with self._metrics.time_batch(len(calls), now - calls[0].arrived), self._tracing.batch(links):
-                await self._ledger.apply(chain_id, calls)
+            links = (call.trace_link for call in batch.calls)
+            with self._metrics.time_batch(waited_seconds), self._tracing.batch(links):
+                await self._ledger.apply(batch)
         except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
-            request_id = report_defect("batch failed", defect, chain_id=chain_id, calls=len(calls))
+            request_id = report_defect(
+                "batch failed", defect, chain_ids=batch.chain_ids, calls=len(batch.calls)
+            )
             # It may have been met after the commit, so nothing is known of the calls but that.
-            self._ledger.refuse(chain_id, calls, Outcome.OUTCOME_UNKNOWN, request_id=request_id)
-        self._current = ()
-        self._metrics.count_queued(-len(calls))
-        if not self._queues:
+            for share in batch.shares:
+                self._ledger.refuse(
+                    share.chain_id, share.calls, Outcome.OUTCOME_UNKNOWN, request_id=request_id
+                )
+        self._finish(batch)
+
+    def _finish(self, batch: Batch) -> None:
+        self._current = Batch(())
+        self._set_aside.extend(batch.set_aside)
+        for share in batch.shares:
+            left_ops = self._taken_ops.pop(share.chain_id) - len(share.calls)
+            if left_ops:
+                self._taken_ops[share.chain_id] = left_ops
+        if batch.shares:
+            self._metrics.count_batch(len(batch.calls))
+        if not self._queues and not self._set_aside:
             self._has_calls.clear()
             self._is_idle.set()
 
     def is_stalled(self, now: float) -> bool:
         """Whether the batch under way has been so for long."""
-        return bool(self._current) and now - self._current_since > _STALLED_SECONDS
+        return bool(self._current.shares) and now - self._current_since > _STALLED_SECONDS
 
     def answer_expiring(self, before: float) -> None:
         """Answer the calls whose deadline is `before` that time, and forget those that nobody waits for."""
-        self._answer_if_expiring(self._current_chain_id, self._current, before, Outcome.OUTCOME_UNKNOWN)
+        for share in self._current.shares:
+            self._answer_if_expiring(share.chain_id, share.calls, before, Outcome.OUTCOME_UNKNOWN)
+        for share in (*self._current.set_aside, *self._set_aside):
+            self._answer_if_expiring(share.chain_id, share.calls, before, share.if_given_up)
         for chain_id, queue in list(self._queues.items()):
             self._answer_if_expiring(chain_id, queue, before, Outcome.STORAGE_UNAVAILABLE)
             self._forget_answered(chain_id, queue)
@@ -111,3 +169,17 @@ class Lane:
             self._queues[chain_id] = waiting
         else:
             del self._queues[chain_id]
+
+
+def fair_shares(wanted: Sequence[int], room: int) -> list[int]:
+    """Divide `room` so that nobody gets more than wanted, nor less than another unless that is all it wants.
+
+    There is room for one each at least.
+    """
+    shares = [0] * len(wanted)
+    left = len(wanted)
+    for index in sorted(range(len(wanted)), key=wanted.__getitem__):
+        shares[index] = min(wanted[index], room // left)
+        room -= shares[index]
+        left -= 1
+    return shares

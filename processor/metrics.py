@@ -126,7 +126,7 @@ Totals = dict[Series, int]
 
 
 class RecordedCounts(NamedTuple):
-    """What a batch adds to the ledger: operations by (kind, outcome), and points."""
+    """What a batch adds to the ledger of a chain: operations by (kind, outcome), and points."""
 
     chain: str
     operations: dict[tuple[int, int], int]
@@ -136,7 +136,7 @@ class RecordedCounts(NamedTuple):
 
 
 def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCounts:
-    """Count the rows of a batch."""
+    """Count the rows of a batch that are one chain's."""
     expired_points = sum([row.redeemed_points for row in operations if row.kind is Kind.EXPIRE])
     return RecordedCounts(
         chain,
@@ -171,9 +171,8 @@ class BatcherMetrics:
         self._queued_change = None
 
     @contextmanager
-    def time_batch(self, operations: int, waited_seconds: float) -> Iterator[None]:
-        """Time one batch of so many calls, the oldest of which has waited so long."""
-        BATCH_OPERATIONS.observe(operations)
+    def time_batch(self, waited_seconds: float) -> Iterator[None]:
+        """Time one batch, the oldest call of which has waited so long."""
         QUEUE_WAIT_SECONDS.observe(waited_seconds)
         started = perf_counter()
         try:
@@ -182,6 +181,11 @@ class BatcherMetrics:
             seconds = perf_counter() - started
             BATCH_SECONDS.observe(seconds)
             LANE_BUSY_SECONDS.inc(seconds)
+
+    def count_batch(self, operations: int) -> None:
+        """Note that a batch of so many calls is done with, and they with it."""
+        BATCH_OPERATIONS.observe(operations)
+        self.count_queued(-operations)
 
 
 class LedgerMetrics:
@@ -204,9 +208,13 @@ class LedgerMetrics:
         for kind, outcome in product(SALE_KINDS, UNRECORDED):
             _operations_child(chain, kind, outcome)
 
-    def count_recorded(self, counts: RecordedCounts, promise: Callable[[Totals], object]) -> None:
+    def count_recorded(self, counts: Sequence[RecordedCounts], promise: Callable[[Totals], object]) -> None:
         """Count the operations of a batch that is committed; `promise` is told the new totals before."""
-        totals = {series: _exact(series).value + count for series, count in _increments(counts).items()}
+        # Several chains may share a label.
+        increments: Tally[Series] = Tally()
+        for each in counts:
+            increments.update(_increments(each))
+        totals = {series: _exact(series).value + count for series, count in increments.items()}
         promise(totals)
         self.raise_to(totals)
 

@@ -8,6 +8,7 @@ from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.decision import Decision
+from processor.domain.home import Home
 from processor.domain.member import Holder, Member
 from processor.domain.operation import Operation, Recorded
 from processor.domain.outcomes import Outcome
@@ -49,6 +50,25 @@ class LedgerTransaction(Protocol):
         ...
 
 
+class SharedTransaction(Protocol):
+    """One open transaction of several chains, all at home, which takes no tallies and enrols nobody.
+
+    Everything is by chain_id; failures are those of `processor.domain.failures`.
+    """
+
+    async def load(self, wanted: Mapping[int, Wanted]) -> dict[int, Loaded]:
+        """As `LedgerTransaction.load`, for each chain."""
+        ...
+
+    async def save(self, written: Mapping[int, Written]) -> None:
+        """As `LedgerTransaction.save`, for each chain."""
+        ...
+
+    async def confirm(self) -> None:
+        """As `LedgerTransaction.confirm`."""
+        ...
+
+
 class LedgerStore(Protocol):
     """The ledger's storage."""
 
@@ -58,6 +78,19 @@ class LedgerStore(Protocol):
         """Open a transaction that may append operations of these times; commits at the end, durably.
 
         An error inside rolls back. Raises StorageUnavailable, BatchConflict, OutcomeUnknown or RowRejected.
+        """
+        ...
+
+    async def home(self) -> Home:
+        """Where operations of the present go. Raises StorageUnavailable."""
+        ...
+
+    def shared_transaction(
+        self, chain_ids: Sequence[int], home: Home, *, locking: bool
+    ) -> AbstractAsyncContextManager[SharedTransaction]:
+        """As `transaction`, for several chains, all of whose operations go to `home`.
+
+        Raises HomeMoved if a chain's operations go elsewhere by now.
         """
         ...
 

@@ -12,7 +12,6 @@ from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.command import (
     NO_RECEIPT,
-    SALE_KINDS,
     SYSTEM_KEY_PREFIX,
     Command,
     Kind,
@@ -98,8 +97,8 @@ class Settlement:
         return sorted({subject for command in self._keyed for subject in self._subjects(command)})
 
     def _subjects(self, command: Command) -> Sequence[str]:
-        """The terminal and the store of a sale, if the rules want to know what they have done."""
-        return shared_subjects(self._program_for(command), command) if command.kind in SALE_KINDS else ()
+        """The terminal and the store of a call, if the rules want to know what they have done."""
+        return shared_subjects(self._program_for(command), command)
 
     def cards_to_enrol(self, loaded: Loaded) -> list[str]:
         """Cards of nobody's whose first use makes a member, by the program."""

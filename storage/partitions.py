@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, NoReturn
 import asyncpg
 
 from processor.domain.failures import StorageFailure
+from processor.domain.home import Home
 from processor.domain.times import format_us
 from storage.errors import DATABASE_ERRORS, translate
 from storage.queries import load_queries
@@ -74,6 +75,11 @@ class Partitions:
         """The partition of a time; made if there is none."""
         known = self._known(occurred_at_us) or await self._make(occurred_at_us)
         return known.name
+
+    async def home(self) -> Home:
+        """The partition of the present; made if there is none."""
+        now_us = _now_us()
+        return Home(*(self._known(now_us) or await self._make(now_us)))
 
     def start_of(self, at_us: int) -> int:
         """Where the partition of a time begins; the time itself if no partition is known for it."""

@@ -15,9 +15,9 @@ from processor.domain.operation import (
     Follower,
     Operation,
     Original,
-    Recorded,
     account_after,
     original_from,
+    recorded_from,
 )
 from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
@@ -60,7 +60,6 @@ class Book:
         self.tallies: dict[str, Tally] = {}
         self.operations: list[Operation] = []
         self.answer = LastAnswer()
-        self._recorded: dict[str, list[Recorded]] = {}
 
     def apply(self, command: Command, now_us: int) -> Reply:
         """Settle one call at a time of the server's."""
@@ -73,7 +72,8 @@ class Book:
         settlement = Settlement(self.chain, calls, self.answer, now_us=now_us, loop_seconds=0, uncertain={})
         wanted = settlement.wanted()
         originals = {key: self._originals(key) for key in wanted.original_keys}
-        settlement.settle(Loaded(dict(self.accounts), self.cards, self._recorded, 0, originals, self.tallies))
+        recorded = {row.idempotency_key: [recorded_from(row)] for row in self.operations}
+        settlement.settle(Loaded(dict(self.accounts), self.cards, recorded, 0, originals, self.tallies))
         written = settlement.written()
         for change in written.accounts:
             account = self.accounts[change.member_id]

@@ -3,28 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 import grpc
 
-from benchmarks.compare.client import Answers, Load, Session
+from benchmarks.compare.client import Answers
+from benchmarks.compare.percentiles import CALL, percentiles
 from benchmarks.compare.shapes import Shape
 from benchmarks.compare.till import TIMEOUT_SECONDS, Metadata, Till, method_path, reason
-
-CALL: Final = "call"
-# What a till repeats later, unchanged. Far beyond its limit gRPC itself refuses calls, with CANCELLED.
-_REPEATED: Final = tuple(
-    status.name
-    for status in (
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class CallSession:
         """As `Session.run`."""
         messages = zip(self._messages, self._metadata, strict=False)
         await asyncio.gather(*(self._send_each(messages, call) for call in self._callers))
-        return Answers(self._failures, latencies_seconds={CALL: self._latencies_seconds})
+        return Answers(self._failures, latencies={CALL: percentiles(self._latencies_seconds)})
 
     async def _send_each(self, messages: Iterator[tuple[bytes, Metadata]], call: Any) -> None:
         faults = self._load.shape.faults
@@ -77,36 +66,3 @@ class CallSession:
             else:
                 self._latencies_seconds.append(perf_counter() - started)
                 self._failures.update(faults(reply))
-
-
-# --- more than there is room for --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Overload:
-    """A load of which what is refused, to be repeated later, is counted and no failure."""
-
-    load: Load
-
-    def open(self) -> AbstractAsyncContextManager[Session]:
-        """As `Load.open`."""
-        return self._open()
-
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Session]:
-        async with self.load.open() as session:
-            yield _OverloadSession(session)
-
-
-class _OverloadSession:
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def prepare(self, operations: int) -> None:
-        self._session.prepare(operations)
-
-    async def run(self) -> Answers:
-        answers = await self._session.run()
-        refused = {why: count for why, count in answers.failures.items() if why.startswith(_REPEATED)}
-        others = Counter({why: count for why, count in answers.failures.items() if why not in refused})
-        return answers._replace(failures=others, failed_calls=sum(refused.values()))

@@ -15,12 +15,15 @@ SELECT $1, member_id FROM generate_series(1, $2::bigint) AS member_id
 """
 
 
+_OF_ONE_SUBJECT: Final = ("floor", "row", "idle", "idle-native")
+
+
 class Chains(NamedTuple):
     """Those beside the service's own: some that only one subject writes to, and many of equal size."""
 
     floor_id: int
     row_id: int
-    idle_id: int
+    idle_ids: tuple[int, int]
     rich_api_key: str
     many_api_keys: tuple[str, ...]
 
@@ -33,14 +36,16 @@ class _Chain(NamedTuple):
 async def make_chains(service: Service, members: int) -> Chains:
     """Make them, and enrol so many members of each; the many share as many."""
     async with owner_connection(service.dsn) as connection:
-        floor, row, idle = [await _add(connection, name, members) for name in ("floor", "row", "idle")]
+        floor, row, *idle = [await _add(connection, name, members) for name in _OF_ONE_SUBJECT]
         rich = await _add(connection, "rich", members, RICH_PROGRAM)
         names = [f"chain-{number}" for number in range(CHAINS_COUNT)]
         many = [await _add(connection, name, members_of_one(members)) for name in names]
         await add_members(connection, service.chain_id, members)
         await connection.execute("VACUUM ANALYZE account")
         await connection.execute("CHECKPOINT")
-    return Chains(floor.id, row.id, idle.id, rich.api_key, tuple(each.api_key for each in many))
+    return Chains(
+        floor.id, row.id, (idle[0].id, idle[1].id), rich.api_key, tuple(each.api_key for each in many)
+    )
 
 
 async def _add(

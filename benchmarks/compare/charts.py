@@ -23,6 +23,7 @@ _COLORS: Final = {
     "postgres": "#050505",
     "client": "#060606",
 }
+_OF_TRANSPORTS: Final = ("server", "postgres")
 _SIZE_INCHES: Final = (6.4, 3.7)
 _STYLE: Final = {
     "svg.fonttype": "none",  # text stays text: it is small, and in the page's font
@@ -52,28 +53,19 @@ _STYLE: Final = {
 Draw = Callable[[Axes], None]
 
 
-def throughput_chart(sweep: Mapping[str, Figures]) -> str:
-    """What throughput costs in latency: a point for each number of calls in flight."""
+def throughput_chart(sweeps: Mapping[str, Mapping[str, Figures]]) -> str:
+    """What throughput costs in latency: a point for each number of calls in flight, by transport."""
 
     def draw(axes: Axes) -> None:
-        rates = _medians(sweep.values(), "operations_per_second")
-        for figure, label, color in (("p99_ms", "p99", "postgres"), ("p50_ms", "p50", "server")):
-            values = _medians(sweep.values(), figure)
-            axes.plot(rates, values, marker="o", color=_COLORS[color], label=label)
-        for in_flight, rate, value in zip(sweep, rates, _medians(sweep.values(), "p50_ms"), strict=True):
-            axes.annotate(
-                in_flight,
-                (rate, value),
-                xytext=(0, -13),
-                textcoords="offset points",
-                ha="center",
-                color=_COLORS["faint"],
-                size=8,
-            )
+        for (transport, sweep), color in zip(sweeps.items(), _OF_TRANSPORTS, strict=False):
+            rates = _medians(sweep.values(), "operations_per_second")
+            for figure, line in (("p50_ms", "-"), ("p99_ms", ":")):
+                values = _medians(sweep.values(), figure)
+                label = f"{transport}, {figure.removesuffix('_ms')}"
+                axes.plot(rates, values, line, marker="o", color=_COLORS[color], label=label)
         axes.set_yscale("log")
-        axes.set(xlabel="calls a second (the numbers are calls in flight)", ylabel="milliseconds")
+        axes.set(xlabel="calls a second", ylabel="milliseconds")
         axes.set_xlim(left=0)
-        axes.margins(y=0.15)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         _plain_numbers(axes.xaxis, axes.yaxis)
         axes.legend(loc="upper left")
@@ -81,25 +73,19 @@ def throughput_chart(sweep: Mapping[str, Figures]) -> str:
     return _svg(draw)
 
 
-def batch_chart(sweep: Mapping[str, Figures]) -> str:
-    """How batches grow with the load, and what an operation then costs PostgreSQL."""
+def batch_chart(sweeps: Mapping[str, Mapping[str, Figures]]) -> str:
+    """How batches grow with the load, by transport."""
 
     def draw(axes: Axes) -> None:
-        in_flight = [int(each) for each in sweep]
-        batches = [figures["batch_ops"] for figures in sweep.values()]
-        _line(axes, in_flight, batches, "server", "operations in a batch")
-        axes.set_xscale("log", base=2)
+        for (transport, sweep), color in zip(sweeps.items(), _OF_TRANSPORTS, strict=False):
+            in_flight = [int(each) for each in sweep]
+            _line(axes, in_flight, [each["batch_ops"] for each in sweep.values()], color, transport)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(in_flight)
         axes.set(xlabel="calls in flight", ylabel="operations in a batch")
-        axes.set_xticks(in_flight)
         axes.set_ylim(bottom=0)
-        costs = axes.twinx()
-        costs.spines["top"].set_visible(False)
-        costs.grid(visible=False)
-        _line(costs, in_flight, [each["postgres_us"] for each in sweep.values()], "postgres", "PostgreSQL us")
-        costs.set(ylabel="us of PostgreSQL's CPU an operation")
-        costs.set_ylim(bottom=0)
-        _plain_numbers(axes.xaxis, axes.yaxis, costs.yaxis)
-        axes.legend(handles=[axes.lines[0], costs.lines[0]], loc="upper center")
+        _plain_numbers(axes.xaxis, axes.yaxis)
+        axes.legend(loc="upper left")
 
     return _svg(draw)
 

@@ -4,10 +4,9 @@ import asyncio
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from multiprocessing.connection import Connection
-from statistics import quantiles
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 
@@ -20,20 +19,27 @@ class BenchmarkError(Exception):
     """One line: why the benchmark cannot go on."""
 
 
-_NO_LATENCIES: Final[Mapping[str, Sequence[float]]] = MappingProxyType({})
+_NO_LATENCIES: Final[Mapping[str, "Percentiles"]] = MappingProxyType({})
+
+
+class Percentiles(NamedTuple):
+    """Of latencies, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
 
 
 class Answers(NamedTuple):
     """What came back of a run.
 
     `failures` counts, by reason, what makes the run worthless; `failed_calls` those that the load allows.
-    `latencies_seconds` are those of answered calls, by what was called; a load that does not time them has
-    none. `seconds` is the run's length, of a load that knows better than the clock around it.
+    `latencies` are those of answered calls, by what was called; a load that does not time them has none.
+    `seconds` is the run's length, of a load that knows better than the clock around it.
     """
 
     failures: Counter[str]
     failed_calls: int = 0
-    latencies_seconds: Mapping[str, Sequence[float]] = _NO_LATENCIES
+    latencies: Mapping[str, Percentiles] = _NO_LATENCIES
     seconds: float | None = None
 
 
@@ -55,13 +61,6 @@ class Load(Protocol):
     def open(self) -> AbstractAsyncContextManager[Session]:
         """Connect."""
         ...
-
-
-class Percentiles(NamedTuple):
-    """Of latencies, in milliseconds."""
-
-    p50_ms: float
-    p99_ms: float
 
 
 class Ran(NamedTuple):
@@ -151,21 +150,16 @@ async def _receive(pipe: Connection) -> Any:
 
 async def _run(session: Session, operations: int) -> Ran | BenchmarkError:
     started = time.perf_counter()
-    answers = await session.run()
+    try:
+        answers = await session.run()
+    except BenchmarkError as error:
+        return error
     seconds = answers.seconds or time.perf_counter() - started
     if answers.failures:
         return _unapplied(answers.failures, operations)
-    latencies = {name: _percentiles(each) for name, each in answers.latencies_seconds.items() if each}
-    return Ran(operations, seconds, answers.failed_calls, latencies)
+    return Ran(operations, seconds, answers.failed_calls, dict(answers.latencies))
 
 
 def _unapplied(failures: Counter[str], operations: int) -> BenchmarkError:
     reasons = ", ".join(f"{reason} ({count:,})" for reason, count in failures.most_common())
     return BenchmarkError(f"of {operations:,} operations {failures.total():,} were not applied: {reasons}")
-
-
-def _percentiles(latencies_seconds: Sequence[float]) -> Percentiles:
-    if len(latencies_seconds) == 1:
-        return Percentiles(latencies_seconds[0] * 1_000, latencies_seconds[0] * 1_000)
-    cuts = quantiles(latencies_seconds, n=100, method="inclusive")
-    return Percentiles(cuts[49] * 1_000, cuts[98] * 1_000)

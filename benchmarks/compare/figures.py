@@ -13,6 +13,7 @@ from benchmarks.compare.names import (
     FLOOR,
     HOT_BATCH,
     HOT_UNARY,
+    NATIVE,
     RICH,
     ROW,
     TRACED,
@@ -93,7 +94,7 @@ _RATIOS: Final[Sequence[tuple[str, _Ratio]]] = (
     ("throughput_to_empty_handler", _throughput_to(EMPTY)),
     ("cpu_to_floor", _cpu_to_floor),
     ("server_to_unary", _server_to_unary),
-    ("throughput_to_row_at_a_time", _throughput_beside({UNARY: ROW})),
+    ("throughput_to_row_at_a_time", _throughput_beside({UNARY: ROW, NATIVE: ROW})),
     ("throughput_to_one_chain", _throughput_beside({CHAINS: UNARY})),
     ("throughput_to_all_members", _throughput_beside({HOT_UNARY: UNARY, HOT_BATCH: BATCH})),
 )

@@ -5,17 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
-from benchmarks.compare.calls import CALL
 from benchmarks.compare.client import Answers
 from benchmarks.compare.own_chain import Books, OwnChain, Settled
+from benchmarks.compare.percentiles import CALL, TRANSACTION, percentiles
 from benchmarks.compare.shapes import ACCRUE
 from benchmarks.compare.till import TIMEOUT_SECONDS, Till, method_path
 from storage.ledger import PostgresLedger
 from storage.partitions import Partitions
-
-TRANSACTION: Final = "transaction"
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,8 @@ class IdleSession:
             await self._write(settled)
             calls.append(between - started)
             transactions.append(perf_counter() - between)
-        return Answers(Counter(), latencies_seconds={CALL: calls, TRANSACTION: transactions})
+        latencies = {CALL: percentiles(calls), TRANSACTION: percentiles(transactions)}
+        return Answers(Counter(), latencies=latencies)
 
     async def _write(self, settled: Settled) -> None:
         """The statements of the service, by its own storage layer: what to write is known beforehand."""

@@ -2,21 +2,21 @@
 
 from typing import Final
 
-from benchmarks.compare.calls import CALL
-from benchmarks.compare.client import Client, Percentiles, Ran
+from benchmarks.compare.client import Client, Ran
 from benchmarks.compare.figures import Figures, figure
-from benchmarks.compare.idle import TRANSACTION, IdleLoad
-from benchmarks.compare.open_loop import OpenLoad
-from benchmarks.compare.settings import Settings
-from benchmarks.compare.shapes import ACCRUE
+from benchmarks.compare.idle import IdleLoad
+from benchmarks.compare.percentiles import CALL, TRANSACTION
 from benchmarks.compare.subjects import World
+from benchmarks.compare.wire import Counted, WireLoad
+from benchmarks.service import Service
 
 _IDLE_CALLS: Final = 200
 
 
-def measure_idle(world: World) -> Figures:
-    """One call at a time, beside the transaction that it takes. Raises BenchmarkError."""
-    with Client(IdleLoad(world.till(), world.own_chain(world.chains.idle_id))) as client:
+def measure_idle(world: World, service: Service, chain_id: int) -> Figures:
+    """One call at a time, beside the transaction that it takes, of that chain. Raises BenchmarkError."""
+    till, own = world.till(target=service.target), world.own_chain(chain_id)
+    with Client(IdleLoad(till, own)) as client:
         ran = _rounds(client, world.settings.rounds, _IDLE_CALLS)
     calls, transactions = ([each.latencies[name].p50_ms for each in ran] for name in (CALL, TRANSACTION))
     return _figures(
@@ -26,25 +26,21 @@ def measure_idle(world: World) -> Figures:
     )
 
 
-def measure_half_peak(world: World, peak_per_second: float) -> Figures:
+def measure_half_peak(world: World, service: Service, peak_per_second: float) -> Figures:
     """Open-loop unary calls at half of that rate. Raises BenchmarkError."""
     rate = peak_per_second / 2
-    calls = max(100, round(rate * seconds_of(world.settings)))
-    with Client(OpenLoad(world.till(), ACCRUE, rate)) as client:
+    calls = max(100, round(rate * max(world.settings.seconds, 1.0)))
+    load = WireLoad(world.till(target=service.target), calls_per_second=rate)
+    with Client(Counted(load)) as client:
         ran = _rounds(client, world.settings.rounds, calls)
-    percentiles = [_percentiles_of(each) for each in ran]
+    latencies = [each.latencies[CALL] for each in ran]
     return _figures(
         calls_per_second=[rate] * len(ran),
-        p50_ms=[each.p50_ms for each in percentiles],
-        p99_ms=[each.p99_ms for each in percentiles],
-        p99_to_p50=[each.p99_ms / each.p50_ms for each in percentiles],
+        p50_ms=[each.p50_ms for each in latencies],
+        p99_ms=[each.p99_ms for each in latencies],
+        p99_to_p50=[each.p99_ms / each.p50_ms for each in latencies],
         failed_calls=[each.failed_calls for each in ran],
     )
-
-
-def seconds_of(settings: Settings) -> float:
-    """How long a round of open-loop calls lasts: long enough for a percentile to be one."""
-    return max(settings.seconds, 1.0) if settings.is_quick else settings.seconds
 
 
 def _rounds(client: Client, rounds: int, operations: int) -> list[Ran]:
@@ -54,10 +50,6 @@ def _rounds(client: Client, rounds: int, operations: int) -> list[Ran]:
         client.prepare(operations)
         ran.append(client.run())
     return ran[1:]
-
-
-def _percentiles_of(ran: Ran) -> Percentiles:
-    return ran.latencies[CALL]
 
 
 def _figures(**columns: list[float]) -> Figures:

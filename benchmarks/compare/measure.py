@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.compare.calls import CALL
 from benchmarks.compare.client import Client, Ran
+from benchmarks.compare.percentiles import CALL
 from benchmarks.cpu import tree_seconds
 
 

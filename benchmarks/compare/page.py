@@ -60,22 +60,22 @@ def write_page(report: Report, path: Path) -> None:
 
 def _charts(report: Report) -> Iterator[Chart]:
     subjects = {name: each for name, each in report.figures.items() if "server_us" in each}
-    if report.sweep:
+    if report.sweeps:
         yield Chart(
             "Throughput against latency",
-            "Unary calls in a closed loop; more in flight move a point to the right.",
-            throughput_chart(report.sweep),
+            "Unary calls in a closed loop, 1 to 1,024 in flight: more of them move a point to the right.",
+            throughput_chart(report.sweeps),
         )
     yield Chart(
         "CPU time of an operation",
         "Whose time it is; the client's is not the service's.",
         cpu_chart(subjects),
     )
-    if report.sweep:
+    if report.sweeps:
         yield Chart(
             "Batch size against load",
             "A lane takes what has queued while it was busy, so batches grow by themselves.",
-            batch_chart(report.sweep),
+            batch_chart(report.sweeps),
         )
     if report.growth:
         yield Chart(
@@ -96,5 +96,7 @@ def _subjects(report: Report) -> TitledTable:
 
 def _others(report: Report) -> Iterator[TitledTable]:
     yield TitledTable("Beside the rounds", "What needs the service for itself.", others_table(report))
-    yield TitledTable("Load", "Unary calls, by how many are in flight.", sweep_table(report))
+    yield TitledTable(
+        "Load", "Unary calls, by the transport and how many are in flight.", sweep_table(report)
+    )
     yield TitledTable("Growth", "Ledgers of several sizes, in a run of their own.", growth_table(report))

@@ -24,7 +24,7 @@ class GrowthPoint(NamedTuple):
 
 
 class Report(NamedTuple):
-    """`figures` by subject, `sweep` by the calls in flight; `settings` are those of the run.
+    """`figures` by subject, `sweeps` by transport and the calls in flight; `settings` are those of the run.
 
     `notes` tell what could not be measured, and why.
     """
@@ -33,9 +33,9 @@ class Report(NamedTuple):
     postgres: Mapping[str, str]
     settings: Mapping[str, object]
     figures: Mapping[str, Figures]
-    sweep: Mapping[str, Figures]
+    sweeps: Mapping[str, Mapping[str, Figures]]
     growth: Sequence[GrowthPoint]
-    tracing_us: TracingCosts | None
+    tracing_us: TracingCosts
     notes: Sequence[str]
     verified: bool
 
@@ -61,9 +61,9 @@ def write_json(report: Report, path: Path) -> None:
         "kind": _KIND,
         **report._asdict(),
         "figures": as_json(report.figures),
-        "sweep": as_json(report.sweep),
+        "sweeps": {transport: as_json(sweep) for transport, sweep in report.sweeps.items()},
         "growth": [{**point._asdict(), "figures": figures_as_json(point.figures)} for point in report.growth],
-        "tracing_us": report.tracing_us._asdict() if report.tracing_us else None,
+        "tracing_us": report.tracing_us._asdict(),
         "targets": [_judged_as_json(each) for each in report.judged],
     }
     path.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")

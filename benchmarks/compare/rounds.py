@@ -5,7 +5,7 @@ from typing import Final
 
 from benchmarks.compare.measure import Sample, Subject, measure
 
-_FIRST_OPERATIONS: Final = 1_000
+_FIRST_OPERATIONS: Final = 500
 _OPERATIONS_STEP: Final = 500
 # The first connects, the second fills caches and tells how many operations fill the time.
 _WARM_UP_ROUNDS: Final = 2

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,12 +12,12 @@ from benchmarks.compare.chains import make_chains
 from benchmarks.compare.figures import Figures, figures
 from benchmarks.compare.latencies import measure_half_peak, measure_idle
 from benchmarks.compare.measure import Subject
-from benchmarks.compare.names import HALF_PEAK, IDLE, PGBENCH, UNARY
+from benchmarks.compare.names import HALF_PEAK, HALF_PEAK_NATIVE, IDLE, IDLE_NATIVE, NATIVE, PGBENCH, UNARY
 from benchmarks.compare.overload import measure_overload
 from benchmarks.compare.report import Report
 from benchmarks.compare.rounds import run_rounds, runs
 from benchmarks.compare.settings import Settings
-from benchmarks.compare.subjects import World, open_subjects
+from benchmarks.compare.subjects import World, native_service, open_subjects
 from benchmarks.compare.sweep import measure_sweep, sweep_runs
 from benchmarks.compare.tracing import tracing_costs
 from benchmarks.machine import describe_machine, describe_postgres
@@ -25,8 +25,24 @@ from benchmarks.service import Service, own_service, verify
 from storage.owner import owner_connection
 
 _LEDGER_OPERATIONS: Final = 20_000
-_NO_PGBENCH: Final = "pgbench is not installed (Debian: postgresql-contrib), so it was not measured"
+# What is missing, by the subject that is then not measured.
+_NOTES: Final = {
+    PGBENCH: "pgbench is not installed (Debian: postgresql-contrib), so it was not measured",
+    NATIVE: "pygrpc-native is not installed, so the native transport was not measured",
+}
 _errors: Final = Console(stderr=True, highlight=False)
+
+
+class _Names(NamedTuple):
+    """Of what is measured of each transport."""
+
+    unary: str
+    idle: str
+    half_peak: str
+
+
+_GRPCIO: Final = _Names(UNARY, IDLE, HALF_PEAK)
+_NATIVE: Final = _Names(NATIVE, IDLE_NATIVE, HALF_PEAK_NATIVE)
 
 
 def run_comparison(settings: Settings) -> Report:
@@ -35,16 +51,22 @@ def run_comparison(settings: Settings) -> Report:
     with own_service("bench", workers=settings.workers) as service, collector() as collector_url:
         with _errors.status(f"Enrolling {settings.members:,} members of each chain"):
             chains = asyncio.run(make_chains(service, settings.members))
-        world = World(service, chains, collector_url, settings)
-        found = _measure_rounds(world)
-        found |= _measure_beside(world, found)
-        sweep = {} if settings.is_quick else _measure_sweep(world)
-        costs = None if settings.is_quick else tracing_costs(collector_url)
+        with native_service(service, settings.workers) as native:
+            world = World(service, native, chains, collector_url, settings)
+            found, sweeps = _measure(world)
+        costs = tracing_costs(collector_url)
         with _errors.status("Verifying the ledger"):
             is_clean = verify(service.dsn)
         postgres = asyncio.run(describe_postgres(service.dsn))
-    notes = [] if PGBENCH in found else [_NO_PGBENCH]
-    return Report(machine, postgres, settings._asdict(), found, sweep, (), costs, notes, is_clean)
+    notes = [note for name, note in _NOTES.items() if name not in found]
+    return Report(machine, postgres, settings._asdict(), found, sweeps, (), costs, notes, is_clean)
+
+
+def _measure(world: World) -> tuple[dict[str, Figures], dict[str, dict[str, Figures]]]:
+    """The figures by subject, and the sweeps by transport."""
+    found = _measure_rounds(world)
+    found |= _measure_beside(world, found)
+    return found, {} if world.settings.is_quick else dict(_measure_sweeps(world))
 
 
 def _measure_rounds(world: World) -> dict[str, Figures]:
@@ -70,18 +92,25 @@ async def _analyze(dsn: str) -> None:
 
 def _measure_beside(world: World, found: dict[str, Figures]) -> Iterator[tuple[str, Figures]]:
     """What needs the service for itself."""
-    with _errors.status("One call at a time"):
-        yield IDLE, measure_idle(world)
-    with _errors.status("Calls at half of the peak"):
-        yield HALF_PEAK, measure_half_peak(world, found[UNARY]["operations_per_second"].median)
+    services = (_GRPCIO, world.service), (_NATIVE, world.native)
+    for (names, service), idle_id in zip(services, world.chains.idle_ids, strict=True):
+        if service:
+            with _errors.status("One call at a time"):
+                yield names.idle, measure_idle(world, service, idle_id)
+            with _errors.status("Calls at half of the peak"):
+                peak_per_second = found[names.unary]["operations_per_second"].median
+                yield names.half_peak, measure_half_peak(world, service, peak_per_second)
     if not world.settings.is_quick:
         with _errors.status("More than there is room for"):
             yield from measure_overload(world)
 
 
-def _measure_sweep(world: World) -> dict[str, Figures]:
-    with _progress() as progress:
-        return measure_sweep(world, _told(progress, sweep_runs(world.settings)))
+def _measure_sweeps(world: World) -> Iterator[tuple[str, dict[str, Figures]]]:
+    for transport, service in (("grpcio", world.service), ("native", world.native)):
+        if service:
+            with _progress() as progress:
+                on_run = _told(progress, sweep_runs(world.settings))
+                yield transport, measure_sweep(world, service, on_run)
 
 
 def _progress() -> Progress:

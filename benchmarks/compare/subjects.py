@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from benchmarks.compare.calls import CallLoad
@@ -20,6 +21,7 @@ from benchmarks.compare.names import (
     FLOOR,
     HOT_BATCH,
     HOT_UNARY,
+    NATIVE,
     PGBENCH,
     RICH,
     ROW,
@@ -39,20 +41,22 @@ from benchmarks.compare.settings import (
     UNARY_IN_FLIGHT,
     Settings,
 )
-from benchmarks.compare.shapes import ACCRUE, CHECKOUT, batch_of, stream_of
+from benchmarks.compare.shapes import CHECKOUT, batch_of, stream_of
 from benchmarks.compare.streams import StreamLoad
 from benchmarks.compare.till import Till
 from benchmarks.compare.tracing import SAMPLE_RATIO
+from benchmarks.compare.wire import WireLoad
 from benchmarks.service import Service, second_service
 
-# What tells of rules and tracing, and nothing of a target.
-_ONLY_IN_FULL: Final = frozenset({TRACED, RICH, BASKET})
+# What tells of rules, and nothing of a target.
+_ONLY_IN_FULL: Final = frozenset({RICH, BASKET})
 
 
 class World(NamedTuple):
-    """A service with its chains, and where its traced twin sends spans."""
+    """A service with its chains, its twin with the native transport, and where the traced one sends spans."""
 
     service: Service
+    native: Service | None
     chains: Chains
     collector_url: str
     settings: Settings
@@ -90,7 +94,7 @@ def _baselines(world: World, stack: ExitStack) -> Iterator[Subject]:
 
 def _served(name: str, handlers: Handlers, world: World, stack: ExitStack) -> Subject:
     server = stack.enter_context(serving(handlers))
-    load = CallLoad(world.till(target=server.target), ACCRUE, UNARY_IN_FLIGHT)
+    load = WireLoad(world.till(target=server.target), UNARY_IN_FLIGHT)
     processes = Processes(server.pid, world.service.postgres_pid)
     return Subject(name, stack.enter_context(Client(load)), processes)
 
@@ -98,13 +102,12 @@ def _served(name: str, handlers: Handlers, world: World, stack: ExitStack) -> Su
 def _services(world: World, stack: ExitStack) -> Iterator[Subject]:
     """The service in all that is asked of it."""
     for name, load in _loads(world):
-        if name in _ONLY_IN_FULL and world.settings.is_quick:
-            continue
-        yield _subject(name, load, world.service, stack)
-    if not world.settings.is_quick:
-        traced = stack.enter_context(_traced_service(world))
-        load = CallLoad(world.till(target=traced.target), ACCRUE, UNARY_IN_FLIGHT)
-        yield _subject(TRACED, load, traced, stack)
+        if not (name in _ONLY_IN_FULL and world.settings.is_quick):
+            yield _subject(name, load, world.service, stack)
+    if world.native:
+        yield _subject(NATIVE, _unary(world.till(target=world.native.target)), world.native, stack)
+    traced = stack.enter_context(_traced_service(world))
+    yield _subject(TRACED, _unary(world.till(target=traced.target)), traced, stack)
 
 
 def _subject(name: str, load: Load, service: Service, stack: ExitStack) -> Subject:
@@ -119,14 +122,28 @@ def _loads(world: World) -> Iterator[tuple[str, Load]]:
     rich = world.till(api_keys=(world.chains.rich_api_key,))
     members = members_of_one(world.settings.members)
     many = world.till(api_keys=world.chains.many_api_keys, members=members)
-    yield UNARY, CallLoad(till, ACCRUE, UNARY_IN_FLIGHT)
-    yield HOT_UNARY, CallLoad(one_member, ACCRUE, UNARY_IN_FLIGHT)
-    yield CHAINS, CallLoad(many, ACCRUE, UNARY_IN_FLIGHT)
-    yield RICH, CallLoad(rich, ACCRUE, UNARY_IN_FLIGHT)
+    yield UNARY, _unary(till)
+    yield HOT_UNARY, _unary(one_member)
+    yield CHAINS, _unary(many)
+    yield RICH, _unary(rich)
     yield BASKET, CallLoad(rich, CHECKOUT, UNARY_IN_FLIGHT)
     yield BATCH, CallLoad(till, batch_of(BATCH_OPS), BATCHES_IN_FLIGHT)
     yield HOT_BATCH, CallLoad(one_member, batch_of(BATCH_OPS), BATCHES_IN_FLIGHT)
     yield STREAM, StreamLoad(till, stream_of(MESSAGE_OPS))
+
+
+def _unary(till: Till) -> Load:
+    return WireLoad(till, UNARY_IN_FLIGHT)
+
+
+@contextmanager
+def native_service(service: Service, workers: int) -> Iterator[Service | None]:
+    """The twin with the native transport; None where that is not installed."""
+    if find_spec("pygrpc_native") is None:
+        yield None
+        return
+    with second_service(service, workers=workers, transport="native") as native:
+        yield native
 
 
 @contextmanager

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks.compare.calls import CallLoad
 from benchmarks.compare.client import Client
 from benchmarks.compare.figures import Figures, figures
 from benchmarks.compare.measure import Processes, Subject
 from benchmarks.compare.rounds import run_rounds, runs
 from benchmarks.compare.settings import Settings
-from benchmarks.compare.shapes import ACCRUE
 from benchmarks.compare.subjects import World
+from benchmarks.compare.wire import WireLoad
+from benchmarks.service import Service
 
-_IN_FLIGHT: Final = (1, 4, 16, 64, 256, 512, 1024)
+_IN_FLIGHT: Final = (1, 8, 32, 128, 512, 1024)
 _ROUNDS_MAX: Final = 3
 _SECONDS_MAX: Final = 1.0
 
@@ -27,16 +27,15 @@ def _rounds(settings: Settings) -> int:
     return min(settings.rounds, _ROUNDS_MAX)
 
 
-def measure_sweep(world: World, on_run: Callable[[str], None]) -> dict[str, Figures]:
+def measure_sweep(world: World, service: Service, on_run: Callable[[str], None]) -> dict[str, Figures]:
     """The figures of unary calls, by how many are in flight. Raises BenchmarkError."""
     with ExitStack() as stack:
-        subjects = [_subject(world, in_flight, stack) for in_flight in _IN_FLIGHT]
+        subjects = [_subject(world, service, in_flight, stack) for in_flight in _IN_FLIGHT]
         seconds = min(world.settings.seconds, _SECONDS_MAX)
         return figures(run_rounds(subjects, _rounds(world.settings), seconds, on_run))
 
 
-def _subject(world: World, in_flight: int, stack: ExitStack) -> Subject:
-    client = stack.enter_context(Client(CallLoad(world.till(), ACCRUE, in_flight)))
-    service = world.service
+def _subject(world: World, service: Service, in_flight: int, stack: ExitStack) -> Subject:
+    load = WireLoad(world.till(target=service.target), in_flight)
     processes = Processes(service.server_pid, service.postgres_pid)
-    return Subject(str(in_flight), client, processes, service.metrics_url)
+    return Subject(str(in_flight), stack.enter_context(Client(load)), processes, service.metrics_url)

@@ -30,9 +30,9 @@ _THROUGHPUT: Final = (
     _Column("operations/s", "operations_per_second", ",.0f", has_spread=True),
     _Column("to floor", "throughput_to_floor", ".2f", has_spread=True),
     _Column("to empty", "throughput_to_empty_handler", ".2f", has_spread=True),
-    _Column("server us", "server_us", ",.1f", has_spread=False),
-    _Column("PostgreSQL us", "postgres_us", ",.1f", has_spread=False),
-    _Column("client us", "client_us", ",.1f", has_spread=False),
+    _Column("server", "server_us", ",.1f", has_spread=False),
+    _Column("PostgreSQL", "postgres_us", ",.1f", has_spread=False),
+    _Column("client", "client_us", ",.1f", has_spread=False),
     _Column("CPU to floor", "cpu_to_floor", ".2f", has_spread=True),
     _Column("batch", "batch_ops", ",.0f", has_spread=False),
 )
@@ -41,20 +41,25 @@ _SWEEP: Final = (
     _Column("p50 ms", "p50_ms", ",.2f", has_spread=True),
     _Column("p99 ms", "p99_ms", ",.2f", has_spread=True),
     _Column("batch", "batch_ops", ",.1f", has_spread=True),
-    _Column("server us", "server_us", ",.1f", has_spread=False),
-    _Column("PostgreSQL us", "postgres_us", ",.1f", has_spread=False),
+    _Column("server", "server_us", ",.1f", has_spread=False),
+    _Column("PostgreSQL", "postgres_us", ",.1f", has_spread=False),
 )
 
 
 def main_table(report: Report) -> Table:
     """The subjects of the rounds."""
     subjects = {name: each for name, each in report.figures.items() if "operations_per_second" in each}
-    return _table("median, ± spread", _THROUGHPUT, subjects)
+    return _table("median ±spread, CPU us", _THROUGHPUT, subjects)
 
 
 def sweep_table(report: Report) -> Table:
-    """Unary calls, by how many are in flight."""
-    return _table("in flight", _SWEEP, report.sweep)
+    """Unary calls, by transport and how many are in flight."""
+    rows = {
+        f"{transport}, {in_flight}": each
+        for transport, sweep in report.sweeps.items()
+        for in_flight, each in sweep.items()
+    }
+    return _table("in flight", _SWEEP, rows)
 
 
 def growth_table(report: Report) -> Table:
@@ -108,8 +113,6 @@ def _rules_remarks(figures: Mapping[str, Figures]) -> Iterator[str]:
 def _tracing_remarks(report: Report) -> Iterator[str]:
     """What tracing costs: the two servers as they are accounted for, and its own calls alone."""
     costs = report.tracing_us
-    if not costs:
-        return
     ratio = with_spread(report.figures[TRACED]["server_to_unary"], ".2f")
     yield f"server CPU with tracing of {SAMPLE_RATIO:.0%} of the unary calls, to that without: {ratio}"
     server_us, batch_ops = (report.figures[UNARY][name].median for name in ("server_us", "batch_ops"))

@@ -31,7 +31,7 @@ def check_access(load: Load) -> None:
         raise AccessError(f"{load.target}: {error}") from None
     [connection] = pool.by_turns()
     message = prefixed(GetBalanceRequest(member_id=load.members).SerializeToString())
-    connection.call(question, load.block(_METHOD), message)
+    connection.call(question, load.block(_METHOD, load.api_key), message)
     deadline = time.perf_counter() + _TIMEOUT_SECONDS
     while pool.has_streams and time.perf_counter() < deadline:
         pool.flush()

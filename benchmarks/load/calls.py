@@ -1,6 +1,6 @@
 """Messages as calls of their own, an HTTP/2 stream each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from google.rpc import code_pb2
 
@@ -14,9 +14,9 @@ from benchmarks.load.pool import Pool
 
 
 class Calls:
-    """Sends each message to the next connection that has room."""
+    """Sends each message to the next connection that has room, with the next header block of its method."""
 
-    def __init__(self, pool: Pool, blocks: Mapping[str, bytes], desk: Desk) -> None:
+    def __init__(self, pool: Pool, blocks: Mapping[str, Iterator[bytes]], desk: Desk) -> None:
         self._pool = pool
         self._blocks = blocks
         self._desk = desk
@@ -26,7 +26,8 @@ class Calls:
         for connection in self._pool.by_turns():
             if connection.has_room:
                 call = _BatchCall if message.method == "ProcessBatch" else _UnaryCall
-                connection.call(call(message, self._desk), self._blocks[message.method], message.body)
+                block = next(self._blocks[message.method])
+                connection.call(call(message, self._desk), block, message.body)
                 return True
         return False
 

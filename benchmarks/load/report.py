@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,13 +66,17 @@ def print_report(report: Report) -> None:
 
 def _table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    row: Mapping[str, str] = {
-        "operations/s": f"{report.operations_per_second:,.0f}",
-        **{f"{name} ms": f"{value:,.2f}" for name, value in report.latency_ms.items()},
-        **{name: f"{count:,}" for name, count in report.operations.items()},
-        "client us": f"{report.client_us:.1f}",
-    }
-    for name in row:
-        table.add_column(name, justify="right")
-    table.add_row(*row.values())
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in _rows(report):
+        table.add_row(name, value)
     return table
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str]]:
+    yield "operations/s", f"{report.operations_per_second:,.0f}"
+    for name, value in report.latency_ms.items():
+        yield f"{name} ms", f"{value:,.2f}"
+    for name, count in report.operations.items():
+        yield name, f"{count:,}"
+    yield "client CPU us a call", f"{report.client_us:.1f}"

@@ -27,17 +27,25 @@ _KEY: Final = tag(1, has_length=True)
 _MEMBER_ID: Final = tag(2)
 _RECEIPT: Final = tag(7, has_length=True)
 _RECEIPT_ID: Final = tag(1, has_length=True)
-# Before "-0000000001" in a key, and in a receipt_id.
-_RUN_ID_BYTES: Final = 6
+# A key and a receipt_id are such a prefix and the sale's number, in ten digits.
+_RUN_ID_CHARS: Final = 12
 _RECEIPT_PREFIX: Final = b"receipt"
+_NUMBER_CHARS: Final = 11
+_KEY_CHARS: Final = _RUN_ID_CHARS + _NUMBER_CHARS
+_KEY_START: Final = len(_KEY + varint(_KEY_CHARS))
+_KEY_END: Final = _KEY_START + _KEY_CHARS
 
 
 class Sale(NamedTuple):
     """An AccrueRequest or RedeemRequest; `kind` is its field in OperationRequest."""
 
     kind: str
-    key: str
     body: bytes
+
+    @property
+    def key(self) -> str:
+        """The idempotency key, which is the first field."""
+        return self.body[_KEY_START:_KEY_END].decode()
 
 
 class _Receipt(NamedTuple):
@@ -52,9 +60,7 @@ class Sales:
 
     def __init__(self, members: Members, *, with_lines: bool) -> None:
         self._random = random.Random()
-        self._run_id = secrets.token_hex(_RUN_ID_BYTES)
-        key_bytes = 2 * _RUN_ID_BYTES + len(_number(0))
-        self._key_head = _KEY + varint(key_bytes) + self._run_id.encode()
+        self._key_head = _KEY + varint(_KEY_CHARS) + secrets.token_hex(_RUN_ID_CHARS // 2).encode()
         self._receipts = [self._receipt(with_lines=with_lines) for _ in range(_RECEIPTS)]
         self._redeemed = [
             RedeemRequest(redeem_points=points).SerializeToString()
@@ -69,7 +75,7 @@ class Sales:
         ).SerializeToString()
         content = draw_receipt(self._random, "", with_lines=with_lines).SerializeToString()
         receipt_id = field(_RECEIPT_ID, _RECEIPT_PREFIX + _number(0))
-        head = receipt_id[: -len(_number(0))]
+        head = receipt_id[:-_NUMBER_CHARS]
         return _Receipt(place + _RECEIPT + varint(len(receipt_id) + len(content)) + head, content)
 
     def _draw_parts(self, members: Members) -> Iterator[tuple[bytes, bytes, _Receipt]]:
@@ -95,7 +101,7 @@ class Sales:
     def _sale(self, kind: str, rest: bytes) -> Sale:
         number, who_and_when, receipt = next(self._parts)
         body = b"".join((self._key_head, number, who_and_when, receipt.before, number, receipt.after, rest))
-        return Sale(kind, self._run_id + number.decode(), body)
+        return Sale(kind, body)
 
 
 def _number(number: int) -> bytes:

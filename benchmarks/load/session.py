@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import cycle
 from typing import Final
 
 from benchmarks.load import messages
@@ -56,6 +57,7 @@ class Load:
     """What is sent, and how. Without a `rate`, `in_flight` messages are under way all the time.
 
     With one, so many operations a second arrive by chance, and at most `in_flight` messages are under way.
+    Calls have `api_key` and the keys of `further_api_keys` in turn; streams have the first.
     """
 
     target: str
@@ -69,6 +71,7 @@ class Load:
     in_flight: int = 512
     rate: float | None = None
     timeout_seconds: float = 30.0
+    further_api_keys: tuple[str, ...] = ()
 
     @contextmanager
     def connect(self) -> Iterator["Session"]:
@@ -86,7 +89,11 @@ class Load:
         with self.connect() as session:
             yield session
 
-    def block(self, method: str) -> bytes:
+    def blocks(self, method: str) -> Iterator[bytes]:
+        """The header blocks of one call after another."""
+        return cycle([self.block(method, api_key) for api_key in (self.api_key, *self.further_api_keys)])
+
+    def block(self, method: str, api_key: str) -> bytes:
         """The header block of a call."""
         deadline = [] if method == _STREAM else [("grpc-timeout", f"{self.timeout_seconds * 1_000:.0f}m")]
         return encode(
@@ -95,10 +102,10 @@ class Load:
                 (":scheme", "http"),
                 (":path", f"/{SERVICE}/{method}"),
                 (":authority", self.target),
-                ("te", "trailers"),
+                ("te", "trailers"),  # codespell:ignore te
                 ("content-type", "application/grpc"),
                 ("user-agent", "loyalty-load"),
-                ("authorization", f"Bearer {self.api_key}"),
+                ("authorization", f"Bearer {api_key}"),
                 *deadline,
             ]
         )
@@ -160,5 +167,5 @@ class Session:
 
     def _way(self, desk: Desk) -> Way:
         if self._load.mode is Mode.STREAM:
-            return Streams(self._pool, self._load.block(_STREAM), desk)
-        return Calls(self._pool, {method: self._load.block(method) for method in _METHODS}, desk)
+            return Streams(self._pool, self._load.block(_STREAM, self._load.api_key), desk)
+        return Calls(self._pool, {method: self._load.blocks(method) for method in _METHODS}, desk)

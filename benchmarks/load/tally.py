@@ -12,8 +12,6 @@ from benchmarks.load.messages import Message
 from benchmarks.load.sales import Sale
 from benchmarks.mix import Intent, Mix
 
-# Recorded at a time: equal ones are found first, which is what makes it cheap.
-_RECORDED: Final = 10_000
 _SMOOTHED_OVER: Final = 64
 
 
@@ -22,8 +20,7 @@ class Tally:
 
     def __init__(self, mix: Mix[Sale]) -> None:
         self._mix = mix
-        self._latencies = Latencies()
-        self._latencies_us: list[int] = []
+        self.latencies = Latencies()
         self._typical_us = 0.0
         self.now_ns = self._started_ns = self._ended_ns = time.perf_counter_ns()
         self.messages = 0
@@ -78,21 +75,9 @@ class Tally:
         self.failures[reason] += operations
 
     def finish(self, message: Message) -> None:
-        """Every operation of the message is answered in order."""
+        """Every operation of the message is answered: its latency counts, from when it was due."""
         self.messages += 1
         self._ended_ns = self.now_ns
         latency_us = (self.now_ns - message.due_ns) // 1_000
         self._typical_us += (latency_us - self._typical_us) / _SMOOTHED_OVER
-        self._latencies_us.append(latency_us)
-        if len(self._latencies_us) >= _RECORDED:
-            self._record()
-
-    @property
-    def latencies(self) -> Latencies:
-        """Of the messages that were answered, from when they were due."""
-        self._record()
-        return self._latencies
-
-    def _record(self) -> None:
-        self._latencies.record(self._latencies_us)
-        self._latencies_us.clear()
+        self.latencies.record(latency_us)

@@ -1,7 +1,5 @@
 """A till that gathers operations and sends them in one call."""
 
-from time import perf_counter
-
 import grpc
 from locust import task
 
@@ -25,7 +23,7 @@ class BatchUser(TillUser):
         """One call."""
         intents = [self.mix.draw() for _ in range(self.message_ops)]
         message = ProcessBatchRequest(operations=[intent.request for intent in intents])
-        started = perf_counter()
+        started = self.begin(self.message_ops)
         try:
             response = self._stub.ProcessBatch(message, metadata=self.metadata, timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:

@@ -43,6 +43,14 @@ def _add_options(parser: LocustArgumentParser) -> None:
         help="Operations of one batch, and of one message of a stream",
     )
     parser.add_argument(
+        "--rate",
+        env_var="LOYALTY_RATE",
+        type=float,
+        default=0.0,
+        help="Operations a second that arrive when all users are there, answered or not (open loop);"
+        " 0: a user sends its next call when the last one is answered",
+    )
+    parser.add_argument(
         "--connections",
         env_var="LOYALTY_CONNECTIONS",
         type=_positive,
@@ -60,7 +68,10 @@ def _positive(text: str) -> int:
 
 def _check(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
-    if not options or options.worker:  # a worker is told by its master
+    if not options:
+        return
+    if options.worker:  # it is told by its master, which alone has the figures of all
+        options.json, options.json_file = False, None
         return
     if not environment.host:
         sys.exit("locust: no address: give --host HOST:PORT of the service")

@@ -2,18 +2,21 @@
 
 import queue
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Any
 
 import grpc
 from locust import task
 
 from benchmarks.answers import answer_of_result
+from benchmarks.mix import Intent
 from benchmarks.requests import idempotency_key
 from benchmarks.users.answers import answer_of_error
-from benchmarks.mix import Intent
 from benchmarks.users.till import TillUser
-from loyalty.v1.transaction_service_pb2 import ProcessStreamRequest, ProcessStreamResponse
+from loyalty.v1.transaction_service_pb2 import (
+    OperationRequest,
+    ProcessStreamRequest,
+    ProcessStreamResponse,
+)
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 
 
@@ -39,7 +42,7 @@ class StreamUser(TillUser):
     def message(self) -> None:
         """One message, and all of its answers."""
         intents = [self.mix.draw() for _ in range(self.message_ops)]
-        started = perf_counter()
+        started = self.begin(self.message_ops)
         self._outgoing.put(ProcessStreamRequest(operations=[intent.request for intent in intents]))
         try:
             responses = self._receive(len(intents))
@@ -59,7 +62,9 @@ class StreamUser(TillUser):
             operations -= len(response.results)
         return responses
 
-    def _faults(self, intents: Sequence[Intent], responses: Sequence[ProcessStreamResponse]) -> list[str]:
+    def _faults(
+        self, intents: Sequence[Intent[OperationRequest]], responses: Sequence[ProcessStreamResponse]
+    ) -> list[str]:
         """Results come in any order; a key occurs twice only where a repeat is sent twice."""
         by_key = {idempotency_key(intent.request): intent for intent in intents}
         return [

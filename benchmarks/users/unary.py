@@ -1,15 +1,15 @@
 """A till that sends each operation as a call of its own."""
 
-from time import perf_counter
 from typing import Any, Final
 
 import grpc
 from locust import task
 
 from benchmarks.answers import Answer
-from benchmarks.users.answers import answer_of_error, answer_of_reply
 from benchmarks.mix import Intent
+from benchmarks.users.answers import answer_of_error, answer_of_reply
 from benchmarks.users.till import SERVICE, TIMEOUT_SECONDS, TillUser
+from loyalty.v1.transaction_service_pb2 import OperationRequest
 
 _METHODS: Final = {"accrue": "Accrue", "redeem": "Redeem"}
 
@@ -30,7 +30,7 @@ class UnaryUser(TillUser):
         intent = self.mix.draw()
         kind = str(intent.request.WhichOneof("request"))
         message = getattr(intent.request, kind).SerializeToString()
-        started = perf_counter()
+        started = self.begin(operations=1)
         answer = self._answer(kind, message)
         self.report(_name(kind, intent), started, len(answer.body), [self.mix.fault(intent, answer)])
 
@@ -42,5 +42,5 @@ class UnaryUser(TillUser):
         return answer_of_reply(body, call)
 
 
-def _name(kind: str, intent: Intent) -> str:
+def _name(kind: str, intent: Intent[OperationRequest]) -> str:
     return f"{_METHODS[kind]} (repeat)" if intent.original else _METHODS[kind]

@@ -83,6 +83,7 @@ def make_batcher(worker: Worker, metrics: LedgerMetrics, journal: CommitJournal)
         tracing,
         lanes=settings.lanes,
         batch_ops_max=settings.batch_ops_max,
+        batch_chains_max=settings.batch_chains_max,
         queue_ops_max=settings.queue_ops_max,
         queue_bytes_max=settings.queue_bytes_max,
     )

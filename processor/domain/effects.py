@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 from processor.domain.state import (
     Hold,
-    Lot,
     MemberState,
     Month,
     PendingLot,
@@ -100,16 +99,18 @@ def apply_effects(state: MemberState, effects: Effects) -> MemberState:
     )
 
 
-def _add_active(lots: tuple[Lot, ...], changes: Sequence[LotChange]) -> tuple[Lot, ...]:
+def _add_active(
+    lots: tuple[tuple[int, int], ...], changes: Sequence[LotChange]
+) -> tuple[tuple[int, int], ...]:
     dated = [change for change in changes if not change.active_at_us and change.expires_at_us]
     if not dated:
         return lots
     changed = list(lots)
     for _, expires_at_us, change in dated:
         at = bisect_left(changed, (expires_at_us,))
-        is_there = at < len(changed) and changed[at].expires_at_us == expires_at_us
-        points = change + (changed[at].points if is_there else 0)
-        changed[at : at + is_there] = [Lot(expires_at_us, points)] if points else []
+        is_there = at < len(changed) and changed[at][0] == expires_at_us
+        points = change + (changed[at][1] if is_there else 0)
+        changed[at : at + is_there] = [(expires_at_us, points)] if points else []
     return tuple(changed)
 
 

@@ -13,6 +13,10 @@ class BatchConflict(StorageFailure):
     """Another transaction stood in the way (deadlock, equal key); nothing was written. Run it again."""
 
 
+class HomeMoved(StorageFailure):
+    """The operations of a chain of several go to another partition by now; nothing was written."""
+
+
 class OutcomeUnknown(StorageFailure):
     """The connection broke at COMMIT; the batch may be written. Run it again: the keys make it safe."""
 

@@ -31,9 +31,9 @@ def draw(state: MemberState, balance_points: int, points: int) -> tuple[LotChang
     return tuple(changes)
 
 
-def _by_expiry(state: MemberState, balance_points: int) -> Iterator[Lot]:
+def _by_expiry(state: MemberState, balance_points: int) -> Iterator[tuple[int, int]]:
     """All lots and the undated points, soonest first."""
-    undated = Lot(0, max(state.undated_points(balance_points), 0))
+    undated = 0, max(state.undated_points(balance_points), 0)
     undated_at_us = state.undated_expires_at_us or _NEVER_US
     sooner = bisect_left(state.lots, (undated_at_us,))
     return chain(state.lots[:sooner], (undated,), state.lots[sooner:])

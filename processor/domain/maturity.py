@@ -25,7 +25,7 @@ def next_due_us(state: MemberState) -> int | None:
     if state.pending:
         times_us.append(state.pending[0].active_at_us)
     if state.lots:
-        times_us.append(state.lots[0].expires_at_us)
+        times_us.append(state.lots[0][0])
     if state.undated_expires_at_us:
         times_us.append(state.undated_expires_at_us)
     return min(times_us, default=None)
@@ -92,9 +92,9 @@ def _activate(
 
 
 def _expire(state: MemberState, balance_points: int, due_us: int) -> Matured:
-    expired = [lot for lot in state.lots if lot.expires_at_us == due_us]
-    changes = tuple([LotChange(0, lot.expires_at_us, -lot.points) for lot in expired])
-    points = sum(lot.points for lot in expired)
+    expired = [points for expires_at_us, points in state.lots if expires_at_us == due_us]
+    changes = tuple([LotChange(0, due_us, -points) for points in expired])
+    points = sum(expired)
     if state.undated_expires_at_us != due_us:
         return Matured(Kind.EXPIRE, points, Effects(lots=changes))
     undated = max(state.undated_points(balance_points), 0)

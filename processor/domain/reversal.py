@@ -170,7 +170,7 @@ def _own_lots(
     state: MemberState, effects: Effects, points: int, *, is_pending_only: bool
 ) -> tuple[LotChange, ...]:
     """What is left of the lots that the original added to, up to `points`."""
-    left = {(0, lot.expires_at_us): lot.points for lot in state.lots} if not is_pending_only else {}
+    left = {(0, expires_at_us): there for expires_at_us, there in state.lots} if not is_pending_only else {}
     left |= {(active_at_us, expires_at_us): there for active_at_us, expires_at_us, there in state.pending}
     changes: list[LotChange] = []
     for active_at_us, expires_at_us, added in effects.lots:

@@ -1,8 +1,9 @@
 """What the rules remember of a member beside the balance, compact enough to live in the account's one row."""
 
 import struct
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator
+from itertools import chain
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 
@@ -77,11 +78,12 @@ class Tally(NamedTuple):
 class MemberState(NamedTuple):
     """Lots (soonest expiry first), pending lots (soonest first), open holds, tier and tallies.
 
+    A member may have hundreds of lots, so they are plain pairs like a `Lot`, which cost a fraction of it.
     What of the balance is in none of them is undated; below zero it is a debt. The undated points expire
     together at `undated_expires_at_us`, 0 if never.
     """
 
-    lots: tuple[Lot, ...] = ()
+    lots: tuple[tuple[int, int], ...] = ()
     pending: tuple[PendingLot, ...] = ()
     holds: tuple[Hold, ...] = ()
     undated_expires_at_us: int = 0
@@ -100,7 +102,7 @@ class MemberState(NamedTuple):
 
     def undated_points(self, balance_points: int) -> int:
         """Points of the balance that are in no lot; a debt if below zero."""
-        dated = sum([lot.points for lot in self.lots])
+        dated: int = sum(map(_points_of, self.lots))
         return balance_points - dated - self.pending_points - self.held_points
 
     def available_points(self, balance_points: int) -> int:
@@ -108,10 +110,32 @@ class MemberState(NamedTuple):
         return balance_points - self.pending_points - self.held_points
 
 
+class _Known(dict[bytes, MemberState]):
+    """States by their bytes: one is asked for several times in an operation, and again by the next.
+
+    As objects they take up to ten times as much memory as their bytes, so the bytes are bounded: to those of
+    the largest batch, before and after it, whose members all have a lot for every day of a year.
+    """
+
+    _BYTES_MAX: Final = 6 * 1_048_576
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def put(self, data: bytes, state: MemberState) -> None:
+        if self._bytes > self._BYTES_MAX:
+            self.clear()
+            self._bytes = 0
+        self._bytes += len(data)
+        self[data] = state
+
+
 EMPTY_STATE: Final = MemberState()
-# A state is asked for several times while an operation is decided, and again by the member's next.
-_KNOWN_MAX: Final = 4_096
-_known: Final[dict[bytes, MemberState]] = {}
+_known: Final = _Known()
+_points_of: Final = itemgetter(1)
+_COUNT: Final = struct.Struct("<q")
+_LOT: Final = struct.Struct("<qq")
 _QUALIFICATION_FIELDS: Final = 4
 _TALLY_FIELDS: Final = len(Tally._fields)
 
@@ -136,14 +160,8 @@ def encode_state(state: MemberState) -> bytes:
         *chain.from_iterable(state.tallies),
     ]
     data = struct.pack(f"<{len(numbers)}q", *numbers)
-    _remember(data, state)
+    _known.put(data, state)
     return data
-
-
-def _remember(data: bytes, state: MemberState) -> None:
-    if len(_known) >= _KNOWN_MAX:
-        _known.clear()
-    _known[data] = state
 
 
 def _hold_numbers(hold: Hold) -> Iterator[int]:
@@ -158,17 +176,18 @@ def decode_state(data: bytes) -> MemberState:
     state = _known.get(data)
     if state is None:
         state = _decode(data)
-        _remember(data, state)
+        _known.put(data, state)
     return state
 
 
 def _decode(data: bytes) -> MemberState:
-    numbers = iter(struct.unpack(f"<{len(data) // 8}q", data))
-    take = numbers.__next__
+    [count] = _COUNT.unpack_from(data)
+    others_at = _COUNT.size + count * _LOT.size
+    take = iter(struct.unpack(f"<{(len(data) - others_at) // 8}q", data[others_at:])).__next__
     return MemberState(
-        _read_lots(numbers, take()),
+        tuple(_LOT.iter_unpack(data[_COUNT.size : others_at])),
         tuple([PendingLot(take(), take(), take()) for _ in range(take())]),
-        tuple([_read_hold(numbers) for _ in range(take())]),
+        tuple([_read_hold(take) for _ in range(take())]),
         take(),
         Qualification(
             take(), take(), take(), take(), tuple([Month(take(), take(), take()) for _ in range(take())])
@@ -177,11 +196,5 @@ def _decode(data: bytes) -> MemberState:
     )
 
 
-def _read_lots(numbers: Iterator[int], count: int) -> tuple[Lot, ...]:
-    pairs = islice(numbers, 2 * count)
-    return tuple(map(Lot._make, zip(pairs, pairs, strict=True)))
-
-
-def _read_hold(numbers: Iterator[int]) -> Hold:
-    take = numbers.__next__
-    return Hold(take(), take(), _read_lots(numbers, take()))
+def _read_hold(take: Callable[[], int]) -> Hold:
+    return Hold(take(), take(), tuple([Lot(take(), take()) for _ in range(take())]))

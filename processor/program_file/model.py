@@ -40,6 +40,11 @@ def _mapping(keys: str) -> Any:
     return Field(description=f"a mapping of {keys}")
 
 
+def _text(description: str) -> Any:
+    schema = {"type": ["string", "integer"], "description": description}
+    return WithJsonSchema(schema)
+
+
 def _as_text(value: object) -> object:
     """A SKU of digits alone is read as a number: it is a text here."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -82,29 +87,20 @@ def _known_timezone(name: str) -> str:
 Percent: TypeAlias = Annotated[int | None, _whole(1, 100)]
 Points: TypeAlias = Annotated[int | None, _whole(1, REDEEM_POINTS_MAX)]
 MultiplierPercent: TypeAlias = Annotated[int, _whole(1, _MULTIPLIER_PERCENT_MAX)]
+_TEXT_LENGTH: Final = Field(min_length=1, max_length=IDENTIFIER_CHARS_MAX)
 Text: TypeAlias = Annotated[
     str,
-    Field(min_length=1, max_length=IDENTIFIER_CHARS_MAX),
+    _TEXT_LENGTH,
     BeforeValidator(_as_text),
     AfterValidator(_printable),
-    WithJsonSchema(
-        {
-            "type": ["string", "integer"],
-            "description": f"a text of 1 to {IDENTIFIER_CHARS_MAX} printable characters",
-        }
-    ),
+    _text(f"a text of 1 to {IDENTIFIER_CHARS_MAX} printable characters"),
 ]
 Segment: TypeAlias = Annotated[
     str,
-    Field(min_length=1, max_length=IDENTIFIER_CHARS_MAX),
+    _TEXT_LENGTH,
     BeforeValidator(_as_text),
     AfterValidator(_without_comma),
-    WithJsonSchema(
-        {
-            "type": ["string", "integer"],
-            "description": f"a name of 1 to {IDENTIFIER_CHARS_MAX} printable characters without a comma",
-        }
-    ),
+    _text(f"a name of 1 to {IDENTIFIER_CHARS_MAX} printable characters without a comma"),
 ]
 Switch: TypeAlias = Annotated[bool | None, Field(description="true or false")]
 

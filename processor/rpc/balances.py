@@ -11,7 +11,7 @@ from processor.domain.decision import AppliedRule
 from processor.domain.maturity import matured
 from processor.domain.program import Program
 from processor.domain.standing import standing_in
-from processor.domain.state import Lot, MemberState, decode_state
+from processor.domain.state import MemberState, decode_state
 from processor.domain.tiers import TierStanding
 
 _NEVER_US: Final = 2**63 - 1
@@ -62,14 +62,14 @@ def _holds(state: MemberState) -> Iterator[transaction_service_pb2.OpenHold]:
 
 
 def _lots(state: MemberState, balance_points: int) -> Iterator[transaction_service_pb2.Lot]:
-    undated = Lot(state.undated_expires_at_us, state.undated_points(balance_points))
+    undated = state.undated_expires_at_us, state.undated_points(balance_points)
     for expires_at_us, points in sorted((*state.lots, undated), key=_expiry):
         if points > 0:
             yield transaction_service_pb2.Lot(points=points, expires_at=_time(expires_at_us))
 
 
-def _expiry(lot: Lot) -> int:
-    return lot.expires_at_us or _NEVER_US
+def _expiry(lot: tuple[int, int]) -> int:
+    return lot[0] or _NEVER_US
 
 
 def _pending_lots(state: MemberState) -> Iterator[transaction_service_pb2.PendingLot]:

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import grpc
 
+STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
 
 
@@ -34,7 +35,7 @@ class GrpcioTransport:
         await self._server.stop(grace_seconds)
 
 
-def grpcio_options(message_bytes_max: int, age: ConnectionAge) -> list[tuple[str, int]]:
+def grpcio_options(message_bytes_max: int, calls_max: int, age: ConnectionAge) -> list[tuple[str, int]]:
     """Options of a grpcio server. Larger messages are refused by grpcio itself."""
     return [
         ("grpc.so_reuseport", 1),
@@ -44,6 +45,11 @@ def grpcio_options(message_bytes_max: int, age: ConnectionAge) -> list[tuple[str
         # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
         ("grpc.max_connection_age_ms", round(age.seconds_max * 1000)),
         ("grpc.max_connection_age_grace_ms", round(age.grace_seconds * 1000)),
+        # Calls that Python has not begun yet: grpcio ends some of them, and then all, without a word of ours.
+        ("grpc.server.max_pending_requests", calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * calls_max),
+        # More of one connection wait at the caller's.
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
     ]

@@ -27,9 +27,10 @@ def server_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server(server_dsn: str, transport: str) -> Iterator[Server]:
+def server(server_dsn: str, transport: str, pytestconfig: pytest.Config) -> Iterator[Server]:
     """Two workers; tests that ask for it belong to the xdist group `server`, so that they share it."""
-    with serving(server_dsn, workers=2, transport=transport) as server:
+    citus_settings = {"batch_chains_max": 1} if pytestconfig.getoption("--citus-dsn") else {}
+    with serving(server_dsn, workers=2, transport=transport, **citus_settings) as server:
         yield server
 
 

@@ -1,39 +1,26 @@
 """The command `adjust` against a real server: one adjustment, files, repeats, refusals, an outage."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from processor.cli import main
 from processor.cli.adjustment_file import Reason
 from processor.domain.chain import Role
 from processor.rpc.convert.adjustments import REASONS
 from storage.directory import create_key
 from storage.pool import connect
 from tests.chains import Chain
+from tests.command import Ended, run_command
 from tests.postgres import run
 from tests.server import PATIENCE_SECONDS, REPOSITORY, Server, serving
 
 pytestmark = pytest.mark.xdist_group("server")
-
-
-class Ended(NamedTuple):
-    """How the command ended, and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Adjust = Callable[..., Ended]
@@ -55,12 +42,7 @@ def adjust(
     monkeypatch.setenv("LOYALTY_ADDRESS", server.address)
     monkeypatch.setenv("LOYALTY_API_KEY", run(operator_key(chain)))
 
-    def run_adjust(*arguments: object) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main(["adjust", *map(str, arguments)])
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run_adjust
+    return partial(run_command, capsys, "adjust")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,16 +28,14 @@ MEMBERS = 1_000
 FIGURES = {"operations_per_second", "server_us", "postgres_us", "client_us", "cpu_to_floor"}
 BASELINES = {"floor", "pgbench -N", "empty handler", "row at a time"}
 SERVICES = {
-    *("unary", "unary, one member", "unary, 200 chains"),
+    *("unary", "unary, native", "unary, one member", "unary, 200 chains"),
     *("batch of 500", "batch of 500, one member", "stream, 100 a message"),
 }
-ONLY_IN_FULL = {"unary, 1 % traced", "unary, rich program", "checkout of 30 lines, rich"}
-BESIDE = {"one call at a time", "half of the peak, open loop"}
-OVERLOADS = {"overload, batches", "overload, unary"}
-CHARTS = (
-    *("Throughput against latency", "CPU time of an operation"),
-    *("Batch size against load", "Growth with rows"),
-)
+ONLY_IN_FULL = {"unary, 1 % traced", "unary, rich program", "checkout, 30 lines, rich"}
+BESIDE = {
+    *("one call at a time", "one call at a time, native", "half of the peak", "half of the peak, native"),
+    *("overload, batches", "overload, unary", "overload, native", "growth"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +60,42 @@ def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run("locust", "-f", "benchmarks/locustfile.py", "--headless", "--json", *arguments)
 
 
-def run_small(file: Path, *options: str) -> dict[str, Any]:
-    small = ("--members", "1000", "--rounds", "2", "--seconds", "0.1", "--json", str(file))
-    done = run("benchmarks.compare", *small, *options)
+@pytest.fixture(scope="module")
+def growth_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of ledgers so small that they grow within seconds."""
+    folder = tmp_path_factory.mktemp("growth")
+    sizes = ("--size", "24000/2000", "--size", "1200/100", "--directory", str(folder))
+    file = folder / "growth.json"
+    done = run("benchmarks.growth", *sizes, "--rounds", "2", "--seconds", "0.1", "--json", str(file))
     assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(file.read_text())
+    return file
+
+
+def test_ledgers_of_several_sizes_are_compared_with_the_smallest(growth_file: Path) -> None:
+    smallest, largest = json.loads(growth_file.read_text())["points"]
+
+    assert (smallest["rows"], largest["rows"], largest["members"]) == (1_200, 24_000, 2_000)
+    assert smallest["figures"]["throughput_to_smallest"]["rounds"] == [1, 1]
+    assert largest["figures"]["cpu_to_smallest"]["low"] > 0
+
+
+@pytest.mark.timeout(900)
+def test_the_comparison_measures_every_subject(tmp_path: Path, growth_file: Path) -> None:
+    file = tmp_path / "report.json"
+    small = ("--members", "1000", "--rounds", "1", "--seconds", "0.1", "--overload-times", "1")
+
+    done = run("benchmarks.compare", *small, "--growth", str(growth_file), "--json", str(file))
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads(file.read_text())
     assert report["verified"] is True
     assert (report["postgres"]["fsync"], report["postgres"]["synchronous_commit"]) == ("on", "on")
-    return report
-
-
-@pytest.mark.timeout(600)
-def test_the_comparison_measures_every_subject(tmp_path: Path) -> None:
-    report = run_small(tmp_path / "report.json", "--overload-times", "1")
-
     figures = report["figures"]
-    assert set(figures) == BASELINES | SERVICES | ONLY_IN_FULL | BESIDE | OVERLOADS
+    assert set(figures) == BASELINES | SERVICES | ONLY_IN_FULL | BESIDE
     for subject in BASELINES | SERVICES | ONLY_IN_FULL:
         measured = figures[subject]
         assert measured.keys() >= FIGURES
-        assert len(measured["operations_per_second"]["rounds"]) == 2
+        assert len(measured["operations_per_second"]["rounds"]) == 1
         assert measured["operations_per_second"]["low"] > 0
     assert figures["floor"]["throughput_to_floor"]["median"] == 1
     for subject in ONLY_IN_FULL:
@@ -90,31 +103,13 @@ def test_the_comparison_measures_every_subject(tmp_path: Path) -> None:
     costs = report["tracing_us"]
     assert 0 < costs["off_call_us"] < costs["unsampled_call_us"] < costs["traced_us"]
     assert figures["batch of 500"]["batch_ops"]["median"] > figures["unary"]["batch_ops"]["low"] > 0
-    assert figures["half of the peak, open loop"]["failed_calls"]["high"] == 0
-    for overload in OVERLOADS:
-        assert figures[overload]["resident_mib"]["low"] > 10
-    assert list(report["sweep"]) == ["1", "4", "16", "64", "256", "512", "1024"]
-    not_measured = [target["figure"] for target in report["targets"] if target["is_met"] is None]
-    assert not_measured == ["throughput_to_smallest"]
-
-
-@pytest.mark.timeout(600)
-def test_a_quick_comparison_and_the_growth_of_ledgers_are_told_on_one_page(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    growth, page = tmp_path / "growth.json", tmp_path / "page.html"
-    sizes = ("--size", "24000/2000", "--size", "1200/100", "--directory", str(tmp_path))
-    grown = run("benchmarks.growth", *sizes, "--rounds", "2", "--seconds", "0.1", "--json", str(growth))
-    assert grown.returncode == 0, grown.stderr
-    assert [point["rows"] for point in json.loads(growth.read_text())["points"]] == [1_200, 24_000]
-
-    options = ("--quick", "--growth", str(growth), "--html", str(page))
-    report = run_small(tmp_path / "report.json", *options)
-
-    assert set(report["figures"]) == BASELINES | SERVICES | BESIDE | {"growth"}
-    text = page.read_text()
-    assert not re.search(r"(src|href)=.(https?:)?//", text)
-    assert {title for title in CHARTS if title in text} == {"CPU time of an operation", "Growth with rows"}
-    assert text.count("<svg") == 2
+    for subject in ("half of the peak", "half of the peak, native"):
+        assert figures[subject]["failed_calls"]["high"] == 0
+    for subject in ("overload, batches", "overload, unary", "overload, native"):
+        assert figures[subject]["resident_mib"]["low"] > 10
+    for sweep in report["sweeps"].values():
+        assert list(sweep) == ["1", "8", "32", "128", "512", "1024"]
+    assert [target["name"] for target in report["targets"] if target["is_met"] is None] == []
 
 
 def test_ledgers_that_do_not_fit_on_the_disk_are_refused(tmp_path: Path) -> None:

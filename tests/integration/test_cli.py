@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,23 +22,12 @@ from processor.domain.standing import Standing
 from processor.rpc.encoder import ProtobufEncoder
 from storage.pool import connect
 from tests.chains import query
+from tests.command import Ended, run_command
 from tests.history import DAY_US, accrual, decided, redemption, write
 from tests.postgres import Server, run
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "program.yaml"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-class Ended(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Cli = Callable[..., Ended]
@@ -51,12 +40,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         if name.startswith("LOYALTY_"):
             monkeypatch.delenv(name)
 
-    def run_command(*arguments: object) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run_command
+    return partial(run_command, capsys)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ async def batcher(wide_pool: asyncpg.Pool, chain_id: int) -> AsyncIterator[Batch
         CardBook(PostgresCards(wide_pool)),
         lanes=2,
         batch_ops_max=100,
+        batch_chains_max=10,
         queue_ops_max=1_000,
         queue_bytes_max=2**28,
     )

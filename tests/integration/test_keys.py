@@ -192,6 +192,38 @@ async def test_with_a_chain_the_service_sees_and_changes_rows_of_no_other(
     assert (await chain.operation_count(), await other_chain.operation_count()) == (2, 1)
 
 
+async def test_with_several_chains_the_service_sees_and_changes_rows_of_no_other(
+    session: PoolConnectionProxy, chain: Chain, other_chain: Chain, partition: str
+) -> None:
+    owner = await connect(chain.dsn)
+    third_chain = await new_chain(chain.dsn)
+    for each in (chain, other_chain, third_chain):
+        await each.query("INSERT INTO chain_home VALUES ($1, $2)", partition)
+        await each.query("INSERT INTO due (chain_id, due_at, member_id) VALUES ($1, now(), 1)")
+    await write(owner, decided(third_chain.chain_id, [accrual("k-1", MEMBER)]))
+    await owner.close()
+    entered = {chain.chain_id, third_chain.chain_id}
+    async with session.transaction():
+        await session.execute("SELECT enter_homes($1, $2)", list(entered), partition)
+        for table in ("account", "operation", "chain_home", "due"):
+            assert await chains_seen(session, table) == entered
+        assert await chains_seen(session, "card") == {chain.chain_id}
+        assert await chains_seen(session, "tally") == set()
+        touched = await session.execute("UPDATE account SET balance_points = 1 WHERE member_id = $1", MEMBER)
+        assert touched == "UPDATE 2"
+        for each in (chain, third_chain):
+            await append(session, partition, each)
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with session.transaction():
+                await append(session, partition, other_chain)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            async with session.transaction():
+                await session.execute("UPDATE account SET chain_id = $1", other_chain.chain_id)
+    assert [await chains_seen(session, table) for table in TABLES] == [set()] * len(TABLES)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await append(session, partition, chain)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

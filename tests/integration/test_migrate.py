@@ -21,8 +21,9 @@ ROWS = {
     "INSERT INTO card SELECT 1, 'card-' || generate_series(1, 100), generate_series(1, 100)",
     4: "SELECT ensure_partition(now())",
 }
-# The migration that is applied to each partition.
+# The migrations that are applied to each partition.
 INDEX_OF_ORIGINALS = 15
+OWN_CHAINS = 22
 
 
 @pytest.fixture
@@ -99,6 +100,22 @@ async def test_a_partition_of_before_gets_its_index_also_after_an_attempt_that_w
     await connection.close()
     definition = "USING btree (chain_id, original_key) WHERE (original_key <> ''::text)"
     assert [row["definition"] for row in indexes] == [f"CREATE INDEX _original ON public. {definition}"] * 2
+
+
+async def test_a_partition_of_before_takes_rows_of_several_chains(empty_database: str) -> None:
+    await migrate(empty_database, to=OWN_CHAINS - 2)
+    await execute(empty_database, "SELECT ensure_partition('2026-01-15')")
+    await migrate(empty_database)
+    await execute(empty_database, "SELECT ensure_partition('2026-02-15')")
+    connection = await connect(empty_database)
+    checks = await connection.fetch(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'own_chain' ORDER BY 1"
+    )
+    await connection.close()
+    assert [row[0] for row in checks] == [
+        "CHECK (is_own_chain(chain_id))",
+        "CHECK (is_own_chain(chain_id)) NOT VALID",
+    ]
 
 
 async def test_processes_that_migrate_at_once_take_turns(empty_database: str) -> None:

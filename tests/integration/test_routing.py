@@ -18,6 +18,7 @@ from storage.queries import load_queries
 CHAIN_ID: Final = 1
 NOW_US: Final = time.time_ns() // 1_000
 SQL: Final = load_queries("ledger")
+SHARED_SQL: Final = load_queries("shared")
 # What follows the chain_id.
 ARGUMENTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "read_accounts": ([1, 2],),
@@ -51,6 +52,20 @@ async def test_citus_sends_it_to_one_shard(name: str, citus_dsn: str) -> None:
         await pool.execute("SELECT ensure_partition(now())")
         jobs = [node["Job"] for node in nodes(await explain(pool, name)) if "Job" in node]
         assert [job["Task Count"] for job in jobs] == [1]
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+async def test_of_several_chains_every_scan_is_of_one_at_a_time(name: str, pool: asyncpg.Pool) -> None:
+    await pool.execute("SELECT ensure_partition(now())")
+    statement = f"EXPLAIN (FORMAT JSON) {SHARED_SQL[name]}"
+    [row] = await pool.fetch(statement, [CHAIN_ID, CHAIN_ID + 1], *ARGUMENTS[name])
+    scans = [
+        node
+        for node in nodes(json.loads(row[0]))
+        if "Relation Name" in node and "Scan" in node.get("Node Type", "")
+    ]
+    assert scans
+    assert [scan for scan in scans if "(chain_id = " not in scan.get("Index Cond", "")] == []
 
 
 async def test_without_citus_the_plans_are_generic(pool: asyncpg.Pool) -> None:

@@ -56,7 +56,7 @@ def check_account(player: Player, program: Program) -> None:
     account, state = book.accounts[1], book.state(1)
     assert account.balance_points == sum(row.earned_points - row.redeemed_points for row in book.operations)
     assert book.rebuilt() == book.accounts
-    assert all(lot.points > 0 for lot in state.lots)
+    assert all(points > 0 for _, points in state.lots)
     assert all(lot.points > 0 for lot in state.pending)
     assert all(hold.points > 0 for hold in state.holds)
     may_owe = program.returns.shortfall is ShortfallPolicy.ALLOW_NEGATIVE or program.offline.allow_negative

@@ -34,12 +34,23 @@ def test_a_note_is_left_behind_until_it_is_cleared(file: Path) -> None:
         note_and_die(CommitJournal(file, 2), counts)
     for _ in range(2):  # a successor may die as well
         [slot] = CommitJournal(file, 2).left_behind
-        assert slot.read() == Note(7, "key", WITNESS.entry_hash, counts)
+        assert slot.read() == Note(7, "key", WITNESS.entry_hash, [counts])
     slot.clear()
     assert CommitJournal(file, 2).left_behind == []
 
 
-def note_and_die(journal: CommitJournal, counts: RecordedCounts) -> None:
+def test_a_note_has_room_for_as_many_chains_as_a_batch_may_have(file: Path) -> None:
+    operations = {(int(kind), outcome): 1 for kind in Kind for outcome in range(4)}
+    counts = [
+        RecordedCounts("x" * 60 + str(number), operations, 10**9, 10**9, 10**9) for number in range(256)
+    ]
+    with pytest.raises(Killed):
+        note_and_die(CommitJournal(file, 1), *counts)
+    [slot] = CommitJournal(file, 1).left_behind
+    assert slot.read() == Note(7, "key", WITNESS.entry_hash, counts)
+
+
+def note_and_die(journal: CommitJournal, *counts: RecordedCounts) -> None:
     # No `with`: the end of a process does not tidy up.
     slot = journal.slot().__enter__()
     slot.note(counts, WITNESS)
@@ -48,7 +59,7 @@ def note_and_die(journal: CommitJournal, counts: RecordedCounts) -> None:
 
 def test_a_batch_that_is_over_leaves_nothing(file: Path) -> None:
     with CommitJournal(file, 1).slot() as slot:
-        slot.note(RecordedCounts("over", OPERATIONS, 30, 5), WITNESS)
+        slot.note([RecordedCounts("over", OPERATIONS, 30, 5)], WITNESS)
         slot.promise({("points_issued", "over"): 30})
     assert CommitJournal(file, 1).left_behind == []
 
@@ -60,7 +71,7 @@ def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: 
     counts = RecordedCounts(chain, OPERATIONS, 30, 5)
     metrics = LedgerMetrics()
     slot = CommitJournal(file, 1).slot().__enter__()
-    slot.note(counts, WITNESS)
+    slot.note([counts], WITNESS)
 
     def promise_and_die(totals: Totals) -> None:
         slot.promise(totals)
@@ -68,7 +79,7 @@ def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: 
         raise Killed
 
     with pytest.raises(Killed):
-        metrics.count_recorded(counts, promise_and_die)
+        metrics.count_recorded([counts], promise_and_die)
     for _ in range(2):
         [left] = CommitJournal(file, 1).left_behind
         totals = left.read()
@@ -82,5 +93,5 @@ def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: 
 
 def test_a_note_that_is_too_long_is_left_out(file: Path) -> None:
     with pytest.raises(Killed):
-        note_and_die(CommitJournal(file, 1), RecordedCounts("x" * 10_000, {}, 1, 1))
+        note_and_die(CommitJournal(file, 1), RecordedCounts("x" * 300_000, {}, 1, 1))
     assert CommitJournal(file, 1).left_behind == []

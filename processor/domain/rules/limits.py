@@ -1,10 +1,11 @@
 """Velocity limits: how often and how much in an hour or a day, by card, member, terminal and store."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
 from processor.domain.calendar import day_of, hour_of
-from processor.domain.command import Command
+from processor.domain.command import SALE_KINDS, Command, Kind
 from processor.domain.decision import Decision, Refusal
 from processor.domain.effects import Counted, count_operation
 from processor.domain.outcomes import Outcome
@@ -14,6 +15,7 @@ from processor.domain.sale import Sale
 from processor.domain.state import Tally
 
 _MEMBER: Final = 0
+_COUNTED_KINDS: Final = SALE_KINDS | {Kind.CAPTURE}
 _SHARED_SCOPES: Final = frozenset({LimitScope.TERMINAL, LimitScope.STORE})
 
 
@@ -114,7 +116,9 @@ def shared_subject(scope: LimitScope, command: Command) -> str:
     return f"terminal:{command.store_id}/{command.terminal_id}" if command.terminal_id else ""
 
 
-def shared_subjects(program: Program, command: Command) -> list[str]:
-    """The terminal and the store of a command, as far as the program limits them."""
+def shared_subjects(program: Program, command: Command) -> Sequence[str]:
+    """The terminal and the store of a sale or a capture, as far as the program limits them."""
+    if command.kind not in _COUNTED_KINDS:
+        return ()
     scopes = {limit.scope for limit in program.limits} & _SHARED_SCOPES
     return [subject for scope in scopes if (subject := shared_subject(scope, command))]

@@ -6,9 +6,9 @@ from typing import Final
 
 from loyalty.v1.operation_pb2 import AdjustmentReason
 from loyalty.v1.transaction_service_pb2 import AdjustRequest
-from processor.domain.command import Command, Kind
+from processor.domain.command import NO_RECEIPT, Command, Kind
 from processor.domain.limits import REDEEM_POINTS_MAX
-from processor.rpc.convert.fields import NO_RECEIPT, read_key, read_member, read_time, refuse_if_any
+from processor.rpc.convert.fields import read_key, read_member, read_time, refuse_if_any
 from processor.rpc.status import Violation
 from processor.rpc.validate import within
 

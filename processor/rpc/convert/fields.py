@@ -18,7 +18,7 @@ from loyalty.v1.transaction_service_pb2 import (
     ReverseRequest,
     VoidRequest,
 )
-from processor.domain.command import SYSTEM_KEY_PREFIX, Command, Kind, Receipt
+from processor.domain.command import NO_RECEIPT, SYSTEM_KEY_PREFIX, Command, Kind
 from processor.domain.limits import MEMBER_ID_MAX
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import Refused, Violation
@@ -29,7 +29,6 @@ FollowUpRequest = CaptureRequest | VoidRequest | ReverseRequest | ReturnRequest
 WriteRequest = SaleRequest | HoldRequest | FollowUpRequest | AdjustRequest
 ReadRequest = QuoteRequest | GetBalanceRequest | ListOperationsRequest | GetMemberRequest | AddCardRequest
 
-NO_RECEIPT: Final = Receipt("", 0, ())
 _SECONDS_OF_2000: Final = 946_684_800
 _SECONDS_OF_2101: Final = 4_133_980_800
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from loyalty.v1 import operation_pb2
 from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, QuoteRequest, RedeemRequest
-from processor.domain.command import Command, Kind, LineItem, Receipt
+from processor.domain.command import NO_RECEIPT, Command, Kind, LineItem, Receipt
 from processor.domain.limits import (
     AMOUNT_MINOR_MAX,
     IDENTIFIER_CHARS_MAX,
@@ -16,7 +16,6 @@ from processor.domain.limits import (
     REWARDS_MAX,
 )
 from processor.rpc.convert.fields import (
-    NO_RECEIPT,
     SaleRequest,
     read_key,
     read_member,

@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from loyalty.v1.transaction_service_pb2 import CaptureRequest
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.arithmetic import day_at
-from tests.acceptance.reckoning.ask import Ask
+from tests.acceptance.reckoning.ask import Ask, card_of
 from tests.acceptance.reckoning.calendar import zone_of
 from tests.acceptance.reckoning.replies import Refused
 
@@ -57,11 +58,13 @@ class Limits:
         own = [sold for sold in self._sales if sold.member is self._member and sold.day == today]
         return sum(sold.redeemed_points for sold in own)
 
-    def captured(self, program: ProgramDocument, card: str, points: int) -> Sold:
-        """A capture counts for its member and card, not for the shop where the order is handed out."""
+    def captured(self, program: ProgramDocument, request: CaptureRequest, points: int) -> Sold:
+        """A capture counts like a sale, for the shop where the order is handed out."""
         at_us = now_us()
         day = day_at(at_us, zone_of(program)).toordinal()
-        return Sold(at_us // _HOUR_US, day, self._member, card, "", "", 0, points)
+        card = card_of(request)
+        place = request.store_id, request.terminal_id
+        return Sold(at_us // _HOUR_US, day, self._member, card, *place, 0, points)
 
     def check(
         self, program: ProgramDocument, ask: Ask, earned_points: int, redeemed_points: int

@@ -78,7 +78,7 @@ def capture(program: ProgramDocument, member: Member, request: CaptureRequest, l
         "applied_rules": [Rule("redemption", -points, value_minor)],
     }
     whole = Part(redeemed_points=points, redeemed_minor=value_minor, total_minor=value_minor)
-    sold = limits.captured(program, request.card or request.phone, points) if counts(program) else None
+    sold = limits.captured(program, request, points) if counts(program) else None
     return Decided(fields, wallet, Done("CAPTURE", whole=whole, drawn=drawn), sold=sold)
 
 

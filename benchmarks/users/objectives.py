@@ -1,0 +1,96 @@
+"""What the service is to reach; the exit status says whether it did."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from benchmarks.users.percentiles import Percentiles
+
+_MISSED: Final = 1
+
+
+class _Objective(NamedTuple):
+    """A figure that must not be above its limit, or not below it."""
+
+    figure: Callable[[Environment, Percentiles], float]
+    is_ceiling: bool
+    help: str
+
+    def is_met(self, reached: float, limit: float) -> bool:
+        return reached <= limit if self.is_ceiling else reached >= limit
+
+
+def _latency_ms(percentile: float) -> Callable[[Environment, Percentiles], float]:
+    return lambda _environment, percentiles: percentiles.all.at_ms(percentile)
+
+
+_OBJECTIVES: Final[Mapping[str, _Objective]] = {
+    "p50_ms": _Objective(_latency_ms(50), True, "Latency that half of the calls must not exceed"),
+    "p99_ms": _Objective(_latency_ms(99), True, "Latency that 99 %% of the calls must not exceed"),
+    "p999_ms": _Objective(_latency_ms(99.9), True, "Latency that 99.9 %% of the calls must not exceed"),
+    "failure_percent": _Objective(
+        lambda environment, _: environment.stats.total.fail_ratio * 100,
+        True,
+        "Share of the calls that may fail; with it, failures alone do not decide the exit status",
+    ),
+    "calls_per_second": _Objective(
+        lambda environment, _: environment.stats.total.total_rps, False, "Calls a second, at least"
+    ),
+}
+
+
+class Objectives:
+    """The options `--slo-...`, and the gate that they are."""
+
+    def __init__(self, percentiles: Percentiles) -> None:
+        self._percentiles = percentiles
+
+    def register(self) -> None:
+        """Have Locust know the options, and end as they say."""
+        events.init_command_line_parser.add_listener(_add_options)  # type: ignore[no-untyped-call]
+        events.quitting.add_listener(self._judge)  # type: ignore[no-untyped-call]
+
+    def _judge(self, environment: Environment, **_: object) -> None:
+        limits = _limits(environment)
+        if isinstance(environment.runner, WorkerRunner) or not limits:
+            return
+        missed = list(self._missed(environment, limits))
+        for line in missed:
+            sys.stderr.write(f"locust: objective missed: {line}\n")
+        if missed:
+            environment.process_exit_code = _MISSED
+        elif "failure_percent" in limits:
+            environment.process_exit_code = 0
+
+    def _missed(self, environment: Environment, limits: Mapping[str, float]) -> Iterator[str]:
+        if not environment.stats.total.num_requests:
+            yield "no call was answered"
+            return
+        for name, limit in limits.items():
+            objective = _OBJECTIVES[name]
+            reached = objective.figure(environment, self._percentiles)
+            if not objective.is_met(reached, limit):
+                bound = "at most" if objective.is_ceiling else "at least"
+                yield f"{name} is {reached:,.3f}, and must be {bound} {limit:,g}"
+
+
+def _limits(environment: Environment) -> Mapping[str, float]:
+    """Those that were given."""
+    given = {name: getattr(environment.parsed_options, f"slo_{name}", None) for name in _OBJECTIVES}
+    return {name: limit for name, limit in given.items() if limit is not None}
+
+
+def _add_options(parser: LocustArgumentParser) -> None:
+    for name, objective in _OBJECTIVES.items():
+        parser.add_argument(
+            f"--slo-{name.replace('_', '-')}",
+            env_var=f"LOYALTY_SLO_{name.upper()}",
+            type=float,
+            default=None,
+            help=objective.help,
+        )

@@ -1,0 +1,184 @@
+"""Locust as an operator starts it: shapes, open loops, worker processes and objectives."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chains import Chain, new_chain
+from tests.postgres import Server as Postgres
+from tests.server import REPOSITORY, Server, serving
+
+MEMBERS = 500
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: Postgres) -> Iterator[str]:
+    with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def server(dsn: str) -> Iterator[Server]:
+    with serving(dsn) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chain(dsn: str) -> Chain:
+    async def new_members() -> Chain:
+        chain = await new_chain(dsn)
+        await chain.add_members(range(1, MEMBERS + 1))
+        return chain
+
+    return asyncio.run(new_members())
+
+
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "locust", "-f", "benchmarks/locustfile.py", "--headless", *arguments]
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    with process:
+        output, errors = process.communicate(timeout=90)
+    return process.returncode, output, errors
+
+
+def to(server: Server, chain: Chain, members: int = MEMBERS) -> tuple[str, ...]:
+    return "--host", server.address, "--api-key", chain.api_key, "--members", str(members)
+
+
+def requests(output: str) -> int:
+    """How many calls Locust's JSON tells of, none of which failed."""
+    entries: list[dict[str, Any]] = json.loads(output)
+    assert sum(entry["num_failures"] for entry in entries) == 0
+    return sum(entry["num_requests"] for entry in entries)
+
+
+def recorded(distribution: Path) -> int:
+    """How many calls the distribution has."""
+    [count] = re.findall(r"TotalCount *= *([0-9.]+)", distribution.read_text())
+    return round(float(count))
+
+
+def test_worker_processes_share_the_load_and_their_latencies_are_merged(
+    server: Server, chain: Chain, tmp_path: Path
+) -> None:
+    distribution = tmp_path / "hdr"
+    options = ("--processes", "2", "--users", "6", "--spawn-rate", "6", "--run-time", "3s")
+
+    process = start(*to(server, chain), *options, "--message-ops", "5", "--json", "--hdr", str(distribution))
+    status, output, errors = finish(process)
+
+    assert status == 0, errors
+    assert requests(output) == recorded(distribution) > 0
+    assert "p99.9 ms" in errors
+
+
+def test_workers_may_be_started_by_themselves(server: Server, chain: Chain, tmp_path: Path) -> None:
+    distribution = tmp_path / "hdr"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    options = ("--users", "2", "--spawn-rate", "2", "--run-time", "3s", "--hdr", str(distribution))
+
+    master = start(
+        *("--master", "--expect-workers", "1", "--master-bind-port", port, "--json"),
+        *(*to(server, chain), *options, "UnaryUser"),
+    )
+    worker = start("--worker", "--master-port", port, "UnaryUser")
+
+    worker_status, _, worker_errors = finish(worker)
+    status, output, errors = finish(master)
+    assert (status, worker_status) == (0, 0), errors + worker_errors
+    assert requests(output) == recorded(distribution) > 0
+
+
+@pytest.mark.parametrize(
+    "shape, first, most, last",
+    [
+        ("ramp", 1, 7, 7),  # a tick comes about every second, the last at three quarters or a bit later
+        ("spike", 1, 10, 1),
+        ("soak", 1, 10, 10),
+    ],
+)
+def test_users_come_and_go_by_the_shape(
+    server: Server, chain: Chain, shape: str, first: int, most: int, last: int
+) -> None:
+    status, _, errors = finish(
+        start(*to(server, chain), "--shape", shape, "--users", "10", "--run-time", "4s", "UnaryUser")
+    )
+
+    assert status == 0, errors
+    ramped = [int(count) for count in re.findall(r"Ramping to (\d+) users", errors)]
+    assert ramped[0] == first
+    assert max(ramped) >= most
+    assert ramped[-1] >= last
+    assert (ramped == sorted(ramped)) is (shape != "spike")
+
+
+def test_a_call_that_is_due_while_the_server_stands_still_has_waited_since_then(
+    server: Server, chain: Chain, tmp_path: Path
+) -> None:
+    distribution = tmp_path / "hdr"
+    shape = ("--shape", "rate", "--rate", "60", "--users", "2", "--run-time", "8s")
+    before = asyncio.run(chain.operation_count())
+    process = start(*to(server, chain), *shape, "--hdr", str(distribution), "UnaryUser")
+    while asyncio.run(chain.operation_count()) < before + 60:
+        assert process.poll() is None
+        time.sleep(0.05)
+    for name in ("SIGSTOP", "SIGCONT"):
+        for pid in server.worker_pids():
+            os.kill(pid, signal.Signals[name])
+        time.sleep(2.5)
+
+    status, _, errors = finish(process)
+
+    assert status == 0, errors
+    # Without a schedule there would be two of them: the users' calls under way.
+    waited = [line.split() for line in distribution.read_text().splitlines() if "." in line[:12]]
+    calls = recorded(distribution)
+    quick = max(int(columns[2]) for columns in waited if float(columns[0]) < 500)
+    assert calls - quick > 30
+
+
+@pytest.mark.parametrize(
+    "members, objectives, status, line",
+    [
+        (MEMBERS, ("--slo-p99-ms", "60000", "--slo-failure-percent", "0"), 0, ""),
+        (MEMBERS, ("--slo-p99-ms", "0.001"), 1, "objective missed: p99_ms is "),
+        (10**6, ("--slo-failure-percent", "100"), 0, ""),
+        (10**6, ("--slo-failure-percent", "0.5"), 1, "objective missed: failure_percent is "),
+    ],
+)
+def test_the_exit_status_says_whether_objectives_were_met(
+    server: Server, chain: Chain, members: int, objectives: tuple[str, ...], status: int, line: str
+) -> None:
+    options = ("--zipf", "0", "--users", "1", "--run-time", "1s", "UnaryUser")
+
+    done, _, errors = finish(start(*to(server, chain, members), *options, *objectives))
+
+    assert done == status, errors
+    assert line in errors
+    assert ("objective missed" in errors) is bool(line)
+
+
+def test_a_shape_by_rate_needs_a_rate(server: Server, chain: Chain) -> None:
+    status, _, errors = finish(start(*to(server, chain), "--shape", "rate", "UnaryUser"))
+
+    assert status != 0
+    assert "locust: --shape rate needs --rate" in errors
+    assert "Traceback" not in errors
