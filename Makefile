@@ -12,7 +12,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+.PHONY: help run test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
         lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -26,9 +26,14 @@ run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreS
 test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
+test-native: $(VENV)/.dev ## Run the tests of the wire and of whole servers on the native transport alone (some 8 minutes)
+	@$(PY) -m pytest -n logical --maxprocesses 8 --transport native tests/unit tests/acceptance tests/adversity \
+	    tests/integration $(ARGS)
+
 test-long: $(VENV)/.dev ## Crash and restart everything 20 times, and predict 10,000 operations (some 15 minutes)
 	@$(PY) -m pytest -s tests/adversity/test_crashes.py tests/adversity/test_rolling_restart.py \
-	    tests/acceptance/test_model.py --crash-rounds 20 --restart-rounds 20 --model-operations 10000 $(ARGS)
+	    tests/acceptance/test_model.py tests/adversity/test_connections.py \
+	    --crash-rounds 20 --restart-rounds 20 --model-operations 10000 --connections 10000 $(ARGS)
 
 lint: lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository ## Check everything that can be checked without running it
 	@echo 'lint: all green'

@@ -58,6 +58,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         " (default: 9; make test-long: 20)",
     )
     parser.addoption(
+        "--connections",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="connections that come and go, after which nothing may be left"
+        " (default: 1,000; make test-long: 10,000)",
+    )
+    parser.addoption(
         "--restart-rounds",
         type=int,
         default=1,

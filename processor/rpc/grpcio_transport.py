@@ -35,15 +35,16 @@ class GrpcioTransport:
         await self._server.stop(grace_seconds)
 
 
-def grpcio_options(
-    message_bytes_max: int, calls_max: int, age: ConnectionAge | None
-) -> list[tuple[str, int]]:
+def grpcio_options(message_bytes_max: int, calls_max: int, age: ConnectionAge) -> list[tuple[str, int]]:
     """Options of a grpcio server. Larger messages are refused by grpcio itself."""
-    options = [
+    return [
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", message_bytes_max),
         # Else a connection's window grows to megabytes, which strangers could fill with what nobody reads.
         ("grpc.http2.bdp_probe", 0),
+        # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
+        ("grpc.max_connection_age_ms", round(age.seconds_max * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(age.grace_seconds * 1000)),
         # Calls that Python has not begun yet: grpcio ends some of them, and then all, without a word of ours.
         ("grpc.server.max_pending_requests", calls_max),
         ("grpc.server.max_pending_requests_hard_limit", 2 * calls_max),
@@ -52,13 +53,6 @@ def grpcio_options(
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
     ]
-    if age:
-        # Connections are renewed, so that they spread over the workers again and a drain comes to an end.
-        options += [
-            ("grpc.max_connection_age_ms", round(age.seconds_max * 1000)),
-            ("grpc.max_connection_age_grace_ms", round(age.grace_seconds * 1000)),
-        ]
-    return options
 
 
 async def start_grpcio(address: str, server: grpc.aio.Server, tls: Tls | None) -> GrpcioTransport:

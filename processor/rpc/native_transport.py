@@ -20,6 +20,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 from processor.domain.outcomes import Outcome
 from processor.rpc.authentication import Metadata
 from processor.rpc.endings import Ending, ending_of, reply_to_defect
+from processor.rpc.grpcio_transport import STREAMS_PER_CONNECTION_MAX
 from processor.rpc.handlers import StreamMethod
 from processor.rpc.status import Refused
 from processor.rpc.unary import StartedCall, UnaryMethod
@@ -66,6 +67,7 @@ def _listen(address: str, paths: Sequence[str]) -> NativeGrpcFront:
             [(path, False) for path in paths],
             io_threads=_IO_THREADS,
             call_details=True,
+            max_concurrent_streams=STREAMS_PER_CONNECTION_MAX,
             reuse_port=True,
         )
     except OSError as error:

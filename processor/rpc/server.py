@@ -93,7 +93,7 @@ async def start_server(
 ) -> RpcServer:
     """Listen and serve. Port 0 takes a free one. Raises OSError, in one line, if the port can't be had.
 
-    The native transport has no TLS, and its connections have no age.
+    The native transport has no TLS, and the age of its connections ends streams alone.
     """
     admission = Admission(Authenticator(directory), message_bytes_max=message_bytes_max, calls_max=calls_max)
     reading = PlacesByChain(reads_max)

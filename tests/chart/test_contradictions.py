@@ -55,6 +55,10 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
         merged(DATABASE, CERT_MANAGER, dotted("tls.enabled", False)),
         "set tls.enabled",
     ),
+    "TLS by the native transport": (
+        merged(DATABASE, CERT_MANAGER, {"settings": {"transport": "native"}}),
+        "settings.transport is native, which has no TLS",
+    ),
     "clients' certificates without TLS": (
         merged(DATABASE, dotted("tls.clientCa.secretName", "ca")),
         "set tls.enabled",

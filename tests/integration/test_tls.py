@@ -25,7 +25,11 @@ def file(name: str) -> Path:
     return CERTIFICATES / f"{name}.pem"
 
 
-SERVER: Final[dict[str, Any]] = {"tls_cert_file": file("server"), "tls_key_file": file("server-key")}
+SERVER: Final[dict[str, Any]] = {
+    "transport": "grpcio",
+    "tls_cert_file": file("server"),
+    "tls_key_file": file("server-key"),
+}
 
 
 def credentials(*names: str) -> grpc.ChannelCredentials:

@@ -26,6 +26,7 @@ from processor.domain.state import Tally
 from processor.ports import Reply
 from processor.rpc.encoder import ProtobufEncoder
 from processor.rpc.server import RpcServer, start_server
+from tests.server import DEFAULTS
 
 if TYPE_CHECKING:
     from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceAsyncStub
@@ -43,7 +44,7 @@ PROGRAM = Program(1, 0, 1, 100, Rounding.DOWN, RoundingScope.RECEIPT, 1, 100, 10
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 ENCODER = ProtobufEncoder()
 # What `running` serves by, unless it is told; the fixture `rpc_transport` sets it.
-transport = "grpcio"
+transport = DEFAULTS.get("transport", "grpcio")
 
 
 def applied(command: Command) -> Reply:

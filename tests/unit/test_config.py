@@ -1,11 +1,15 @@
 """Settings: where values come from, what is refused and in which words, and what never gets shown."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from processor.config import ConfigError, Settings, as_environment, effective, load_settings, mask_dsn
 
+CERTIFICATE, KEY = (
+    Path(__file__).parent / "rpc_certificates" / f"{name}.pem" for name in ("server", "server-key")
+)
 A_URL = "a URL such as postgresql://user:password@localhost:5432/loyalty"
 DSN = "postgresql://till:s3cret@db1:5432,db2:5433/loyalty"
 
@@ -128,6 +132,10 @@ def test_every_option_refuses_nonsense_in_its_own_words(name: str) -> None:
             {"tls_cert_file": __file__, "tls_key_file": __file__},
             "a certificate and its unencrypted key in PEM (",
         ),
+        (
+            {"tls_cert_file": CERTIFICATE, "tls_key_file": KEY, "transport": "native"},
+            "and --transport is native, which has no TLS; end TLS in a proxy before it, or choose",
+        ),
         ({"drain_seconds": 9, "stop_seconds": 5}, "--drain-seconds is 9.0 and --stop-seconds is 5.0"),
         ({"port": 9464}, "--port is 9464 and LOYALTY_HTTP_PORT is 9464; gRPC and HTTP need a port each"),
     ],
@@ -135,6 +143,13 @@ def test_every_option_refuses_nonsense_in_its_own_words(name: str) -> None:
 def test_contradictions_are_refused(options: dict[str, object], complaint: str) -> None:
     (line,) = problems(dsn=DSN, **options)
     assert complaint in line
+
+
+def test_the_native_transport_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processor.config.find_spec", lambda _: None)
+    assert problems(dsn=DSN, transport="native") == [
+        "--transport is native but pygrpc-native is not installed; install loyalty-processor[native]"
+    ]
 
 
 def test_equal_free_ports_are_no_contradiction() -> None:

@@ -15,8 +15,6 @@ from processor.rpc.status import Refused
 from tests.unit.rpc_harness import AUTHORIZATION, CHAIN_ID, KEY_ID, SECRET, Harness, Keys, failure, running
 from tests.unit.rpc_requests import accrue_request
 
-pytestmark = pytest.mark.usefixtures("rpc_transport")
-
 KEY = format_api_key(KEY_ID, SECRET)
 NEW_ID, NEW_SECRET = "newnewnew012", "n" * 43
 NEW_KEY = ApiKey(NEW_ID, CHAIN_ID, hash_secret(NEW_SECRET))

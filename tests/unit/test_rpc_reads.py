@@ -18,8 +18,6 @@ from processor.rpc.convert.sales import checkout_command
 from tests.unit.rpc_harness import AUTHORIZATION, Failure, Harness, failure, running
 from tests.unit.rpc_requests import checkout_request, quote_request
 
-pytestmark = pytest.mark.usefixtures("rpc_transport")
-
 AUTH = (AUTHORIZATION,)
 DAY_US = 86_400 * 1_000_000
 NOW_US = time_ns() // 1_000

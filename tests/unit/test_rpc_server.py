@@ -20,6 +20,7 @@ from loyalty.v1.transaction_service_pb2 import OperationRequest, ProcessStreamRe
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from processor.domain.outcomes import Outcome
 from processor.rpc.grpcio_transport import Tls
+from tests.raw_http2 import GOAWAY, PREFACE, SETTINGS, read_frame, settings
 from tests.unit.rpc_harness import AUTHORIZATION, MEMBER_METHODS, Harness, failure, refused, running
 from tests.unit.rpc_requests import accrue_request, redeem_request
 
@@ -71,6 +72,33 @@ async def test_a_stop_lets_calls_under_way_finish(rpc: Harness) -> None:
     await asyncio.sleep(0.05)
     rpc.queue.is_open.set()
     assert (await call).idempotency_key == "k-1"
+    await stopping
+
+
+async def test_a_stop_sends_clients_away(rpc: Harness) -> None:
+    """By GOAWAY, so that they go on elsewhere; a connection that just breaks is an error to many."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rpc.server.port)
+    writer.write(PREFACE + settings({}))
+    assert (await read_frame(reader)).kind == SETTINGS
+    stopping = asyncio.create_task(rpc.server.stop(10))
+    while (await read_frame(reader)).kind != GOAWAY:
+        pass
+    writer.close()
+    await stopping
+
+
+async def test_calls_that_come_during_a_stop_are_told_to_come_again(rpc: Harness) -> None:
+    rpc.queue.is_open.clear()
+    last = rpc.stub.Accrue(accrue_request(), metadata=AUTH)
+    await rpc.queue.arrival(1)
+    stopping = asyncio.create_task(rpc.server.stop(30))
+    await asyncio.sleep(0.1)
+    late = rpc.stub.Accrue(accrue_request("late"), metadata=AUTH)
+    await asyncio.sleep(0.1)
+    rpc.queue.is_open.set()
+    assert (await last).idempotency_key == "k-1"
+    assert await late.code() is grpc.StatusCode.UNAVAILABLE
+    assert len(rpc.queue.submitted) == 1
     await stopping
 
 

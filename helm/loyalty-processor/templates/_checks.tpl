@@ -44,6 +44,9 @@
 {{- end }}
 
 {{- define "loyalty-processor.checks.tls" -}}
+{{- if and .Values.tls.enabled (eq (default "grpcio" .Values.settings.transport) "native") -}}
+{{- fail "settings.transport is native, which has no TLS: set tls.enabled to false, or the transport to grpcio" -}}
+{{- end -}}
 {{- with .Values.tls -}}
 {{- if and .enabled (not .secretName) (not .certManager.enabled) -}}
 {{- fail "tls.enabled needs a certificate: set tls.secretName or tls.certManager.enabled" -}}
