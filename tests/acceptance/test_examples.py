@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -136,9 +137,15 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "docs/examples"
 
 
+@pytest.fixture(scope="module")
+def build(examples: Path) -> Callable[[str], Example]:
+    """Builds the example of a language once, however many transports it is run against."""
+    return cache(lambda language: BUILT[language](examples / language))
+
+
 @pytest.fixture(scope="module", params=BUILT)
-def example(request: pytest.FixtureRequest, examples: Path) -> Example:
-    return BUILT[request.param](examples / request.param)
+def example(request: pytest.FixtureRequest, build: Callable[[str], Example]) -> Example:
+    return build(request.param)
 
 
 # --- what each does ---
