@@ -5,6 +5,7 @@ and CPU times are compared; throughput and latencies by the clock only if told s
 else a machine does.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -39,6 +40,8 @@ _FALLING: Final = frozenset(
         "p50_to_transaction",
         "p99_to_p50",
         "resident_mib",
+        "resident_growth",
+        "failed_calls",
     }
 )
 _RISING_BY_CLOCK: Final = frozenset({"operations_per_second"})
@@ -52,37 +55,50 @@ _ALIKE: Final = (
     ("postgres", "fsync"),
     ("postgres", "synchronous_commit"),
 )
-_STYLES: Final = {"worse": "bold red", "better": "green"}
+_FAILING: Final = frozenset({"worse", "gone"})
+_STYLES: Final = {"worse": "bold red", "gone": "bold red", "better": "green"}
 
 
 class Change(NamedTuple):
-    """What became of one figure; `worse_percent` is above zero if it is worse than it was."""
+    """What became of one figure; `worse_percent` is above zero if it is worse than it was, or gone."""
 
     subject: str
     name: str
     old: Figure
-    new: Figure
+    new: Figure | None
     worse_percent: float
 
     def verdict(self, tolerance_percent: float) -> str:
         """Beyond the tolerance it is worse or better; what the service is measured by is neither."""
         if self.subject in BASELINES:
             return "reference"
+        if self.new is None:
+            return "gone"
         if self.worse_percent > tolerance_percent:
             return "worse"
         return "better" if self.worse_percent < -tolerance_percent else ""
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, by_clock: bool) -> Iterator[Change]:
-    """Of every figure that both reports have. Raises BenchmarkError if they can't be compared."""
+    """Of every figure that the old report has. Raises BenchmarkError if they can't be compared."""
     _check_alike(old, new)
     for subject in old["figures"]:
         before, after = (figures_from(each["figures"].get(subject, {})) for each in (old, new))
         for name in before:
             direction = _direction(name, by_clock=by_clock)
-            if direction and name in after and before[name].median:
-                percent = (after[name].median / before[name].median - 1) * 100
-                yield Change(subject, name, before[name], after[name], direction * percent)
+            if direction:
+                old_figure, new_figure = before[name], after.get(name)
+                percent = _worse_percent(old_figure, new_figure, direction)
+                yield Change(subject, name, old_figure, new_figure, percent)
+
+
+def _worse_percent(old: Figure, new: Figure | None, direction: int) -> float:
+    """What was nothing has no share that it could grow by: any growth is without bounds."""
+    if new is None:
+        return math.inf
+    if not old.median:
+        return direction * math.inf if new.median else 0.0
+    return direction * (new.median / old.median - 1) * 100
 
 
 def _check_alike(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -123,21 +139,21 @@ def command(
     """
     found = list(changes(read_report(old), read_report(new), by_clock=wall_time))
     print_table(("subject", "figure", "#old", "#new", "#change", "verdict"), _rows(found, tolerance_percent))
-    worse = sum(change.verdict(tolerance_percent) == "worse" for change in found)
-    print_line(f"{worse} of {len(found)} figures are worse by more than {tolerance_percent:g} %")
+    worse = sum(change.verdict(tolerance_percent) in _FAILING for change in found)
+    print_line(f"{worse} of {len(found)} figures are worse by more than {tolerance_percent:g} %, or gone")
     raise typer.Exit(1 if worse else 0)
 
 
 def _rows(found: Sequence[Change], tolerance_percent: float) -> Iterator[Sequence[object]]:
     for change in found:
-        before, after = change.old.median, change.new.median
+        before, after = change.old.median, change.new.median if change.new else None
         verdict = change.verdict(tolerance_percent)
         yield (
             change.subject,
             change.name.replace("_", " "),
             f"{before:,.2f}",
-            f"{after:,.2f}",
-            f"{after / before - 1:+.1%}",
+            "-" if after is None else f"{after:,.2f}",
+            f"{after / before - 1:+.1%}" if before and after is not None else "-",
             Text(verdict, style=_STYLES.get(verdict, "")),
         )
 

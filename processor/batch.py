@@ -37,8 +37,15 @@ class Share:
     def halves(self) -> Iterator["Share"]:
         """The same calls in two."""
         middle = len(self.calls) // 2
-        yield Share(self.chain_id, self.calls[:middle])
-        yield Share(self.chain_id, self.calls[middle:])
+        for calls in (self.calls[:middle], self.calls[middle:]):
+            half = Share(self.chain_id, calls)
+            half.uncertain = self.uncertain_of(calls)
+            yield half
+
+    def uncertain_of(self, calls: Sequence[Call]) -> dict[str, Operation]:
+        """Those of some of the calls."""
+        keys = {call.command.idempotency_key for call in calls}
+        return {key: operation for key, operation in self.uncertain.items() if key in keys}
 
 
 class Batch:

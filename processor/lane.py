@@ -84,11 +84,21 @@ class Lane:
     def _take(self) -> Batch:
         """Take what an earlier batch has set aside, by itself; else the next calls of the chains in turn."""
         if self._set_aside:
-            return Batch([self._set_aside.popleft()])
+            return Batch([self._filled_up(self._set_aside.popleft())])
         chain_ids = self._next_chains()
         waiting_ops = [len(self._queues[chain_id]) for chain_id in chain_ids]
         shares = zip(chain_ids, fair_shares(waiting_ops, self._batch_ops_max), strict=True)
         return Batch([self._take_share(chain_id, ops) for chain_id, ops in shares])
+
+    def _filled_up(self, share: Share) -> Share:
+        """With calls of its chain that have queued since: it writes alone, so it has all the room."""
+        room_ops = self._batch_ops_max - len(share.calls)
+        queued_ops = len(self._queues.get(share.chain_id, ()))
+        has_others = any(other.chain_id == share.chain_id for other in self._set_aside)
+        if share.uncertain or has_others or not (room_ops and queued_ops):
+            return share
+        more = self._take_share(share.chain_id, min(room_ops, queued_ops))
+        return Share(share.chain_id, [*share.calls, *more.calls])
 
     def _next_chains(self) -> list[int]:
         """Those whose turn it is, as many as fill a batch."""

@@ -119,6 +119,18 @@ class NativeTransport:
 
     def _take(self, events: "Iterator[DetailedEvent]", came: float) -> None:
         """Begin calls in one pass of the event loop, in their order; if they are large, in several."""
+        are_left = False
+        try:
+            are_left = self._begin_some(events, came)
+        finally:
+            # Whatever went wrong here: without its lock back, the reader would never hand over a call again.
+            if are_left:
+                self._loop.call_soon(self._take, events, came)
+            else:
+                self._is_taken.release()
+
+    def _begin_some(self, events: "Iterator[DetailedEvent]", came: float) -> bool:
+        """Begin as many as one pass may; whether there are more."""
         size_bytes = 0
         for kind, call_id, method_id, data, _, details in events:
             if kind == EVENT_CANCEL:
@@ -131,9 +143,8 @@ class NativeTransport:
                 self._begin_safely(call_id, self._methods[method_id], metadata, data, deadline)
                 size_bytes += len(data)
                 if size_bytes > _BYTES_A_PASS:
-                    self._loop.call_soon(self._take, events, came)
-                    return
-        self._is_taken.release()
+                    return True
+        return False
 
     def _begin_safely(
         self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
@@ -155,10 +166,15 @@ class NativeTransport:
             started.group.done.add_done_callback(partial(self._finish, call_id, started))
         else:
             answering = self._answer(call_id, method, metadata, data, deadline, span)
-            self._calls[call_id] = self._loop.create_task(answering)
+            task = self._calls[call_id] = self._loop.create_task(answering)
+            # Not by the task itself: one that is cancelled before its first step never runs.
+            task.add_done_callback(partial(self._forget, call_id))
+
+    def _forget(self, call_id: int, _: object) -> None:
+        del self._calls[call_id]
 
     def _finish(self, call_id: int, started: StartedCall, _: object) -> None:
-        del self._calls[call_id]
+        self._forget(call_id, _)
         ending = started.finish()
         if ending:
             self._send(call_id, ending)
@@ -175,10 +191,7 @@ class NativeTransport:
         async def receive() -> bytes:
             return data
 
-        try:
-            self._send(call_id, await method.answer(metadata, receive, deadline, span))
-        finally:
-            del self._calls[call_id]
+        self._send(call_id, await method.answer(metadata, receive, deadline, span))
 
     def _send(self, call_id: int, ending: Ending) -> None:
         """Nothing comes of it if the caller has gone."""

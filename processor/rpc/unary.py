@@ -74,6 +74,7 @@ class UnaryMethod:
             return None
         try:
             self._admission.check(data)
+            chain = self._admission.chain_name(caller)
             group = self._work.start(caller, data, deadline)
         except Exception:  # noqa: BLE001 - to be met again, and told, by `answer`
             return None
@@ -81,7 +82,7 @@ class UnaryMethod:
             return None
         self._admission.places.take()
         call = self.observer.metrics.begin()
-        call.chain, call.request = self._admission.chain_name(caller), data
+        call.chain, call.request = chain, data
         self.observer.metrics.note_received()
         return StartedCall(self, self._admission, call, metadata, group)
 

@@ -83,6 +83,25 @@ def test_a_change_for_the_better_passes(tmp_path: Path, capsys: pytest.CaptureFi
     assert "better" in capsys.readouterr().out
 
 
+def test_a_figure_that_is_gone_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    without = copy.deepcopy(report())
+    del without["figures"]["unary"]["server_us"]
+
+    assert status(tmp_path, without) == 1
+    assert "gone" in capsys.readouterr().out
+
+
+def test_what_was_nothing_fails_by_any_growth(tmp_path: Path) -> None:
+    assert status(tmp_path, changed("unary", "failed_calls", 3)) == 0
+    old, new = (changed("unary", "failed_calls", calls) for calls in (0, 3))
+    with (
+        patch.object(sys, "argv", ["regression", *written(tmp_path, old, new)]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    assert ended.value.code == 1
+
+
 def test_what_the_service_is_measured_by_does_not_fail(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
