@@ -158,7 +158,7 @@ async def test_bytes_that_are_no_message_are_refused(
     till: Till, chain: Chain, method: str, data: bytes
 ) -> None:
     answer = await till.call(method, data)
-    assert answer.reason == "MALFORMED_REQUEST"
+    assert answer.reason == "MALFORMED_REQUEST", answer
     assert answer.violations
     assert await chain.operation_count() == 0
 

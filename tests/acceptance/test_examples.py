@@ -136,9 +136,17 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "docs/examples"
 
 
+@pytest.fixture(scope="module")
+def built() -> dict[str, Example]:
+    """Those that are built already: they are asked for once for each transport."""
+    return {}
+
+
 @pytest.fixture(scope="module", params=BUILT)
-def example(request: pytest.FixtureRequest, examples: Path) -> Example:
-    return BUILT[request.param](examples / request.param)
+def example(request: pytest.FixtureRequest, examples: Path, built: dict[str, Example]) -> Example:
+    if request.param not in built:
+        built[request.param] = BUILT[request.param](examples / request.param)
+    return built[request.param]
 
 
 # --- what each does ---
