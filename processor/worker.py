@@ -55,8 +55,8 @@ async def _live(life: Life, settings: Settings, link: SupervisorLink, index: int
 def _collect_seldom() -> None:
     """Look for cycles seldom, and never among what lives as long as the process.
 
-    Calls leave next to none behind, and every one makes hundreds of objects: by Python's own thresholds a fifth
-    of a busy worker's time went into looking through those that were waiting.
+    Calls leave next to none behind, and every one makes hundreds of objects: by Python's own thresholds a
+    fifth of a busy worker's time went into looking through those that were waiting.
     """
     gc.collect()
     gc.freeze()
