@@ -26,7 +26,7 @@ run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreS
 test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
 
-test-native: $(VENV)/.dev ## Run the tests of the wire and of whole servers on the native transport alone (some 8 minutes)
+test-native: $(VENV)/.dev ## Run the tests of the wire and of whole servers on the native transport alone
 	@$(PY) -m pytest -n logical --maxprocesses 8 --transport native tests/unit tests/acceptance tests/adversity \
 	    tests/integration $(ARGS)
 

@@ -64,7 +64,7 @@ def test_it_passes_while_the_service_serves_and_fails_while_it_does_not(
 
 def test_it_passes_over_tls(database: str) -> None:
     certificate, key = CERTIFICATES / "server.pem", CERTIFICATES / "server-key.pem"
-    with serving(database, tls_cert_file=certificate, tls_key_file=key) as server:
+    with serving(database, transport="grpcio", tls_cert_file=certificate, tls_key_file=key) as server:
         done = check(f"http://{server.http}", server.address, str(CERTIFICATES / "ca.pem"))
 
     assert done.returncode == 0, done.stderr
