@@ -115,7 +115,7 @@ def cpu_chart(subjects: Mapping[str, Figures]) -> str:
         axes.tick_params(axis="y", labelcolor=_COLORS["ink"])
         axes.margins(x=0.1)
         _plain_numbers(axes.xaxis)
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
 
     return _svg(draw, height_inches=1.2 + 0.26 * len(subjects))
 
