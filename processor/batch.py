@@ -39,13 +39,9 @@ class Share:
         middle = len(self.calls) // 2
         for calls in (self.calls[:middle], self.calls[middle:]):
             half = Share(self.chain_id, calls)
-            half.uncertain = self.uncertain_of(calls)
+            keys = {call.command.idempotency_key for call in calls}
+            half.doubt(operation for key, operation in self.uncertain.items() if key in keys)
             yield half
-
-    def uncertain_of(self, calls: Sequence[Call]) -> dict[str, Operation]:
-        """Those of some of the calls."""
-        keys = {call.command.idempotency_key for call in calls}
-        return {key: operation for key, operation in self.uncertain.items() if key in keys}
 
 
 class Batch:

@@ -89,11 +89,6 @@ def window_update(stream_id: int, size_bytes: int) -> bytes:
     return frame(WINDOW_UPDATE, 0, stream_id, UINT32.pack(size_bytes))
 
 
-def rst_stream(stream_id: int, code: ErrorCode) -> bytes:
-    """Ends a stream at once."""
-    return frame(RST_STREAM, 0, stream_id, UINT32.pack(code))
-
-
 def without_padding(flags: int, payload: bytes) -> bytes:
     """The content of a DATA or HEADERS frame."""
     start, end = 0, len(payload)
