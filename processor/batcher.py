@@ -17,6 +17,7 @@ from processor.lane import Lane
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics
 from processor.ports import Reply
+from processor.thread_load import ThreadLoad
 from processor.tracing import NO_TRACING, Tracing
 from processor.turns import Turns
 
@@ -57,7 +58,7 @@ class Batcher:
         self._queue_ops_max = queue_ops_max
         self._queue_bytes_max = queue_bytes_max
         self._open_bytes = 0
-        turns = Turns()
+        turns = Turns(ThreadLoad())
         self._lanes = [
             Lane(
                 ledger,

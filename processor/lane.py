@@ -73,6 +73,7 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
+            await self._turns.gather(self._waiting_ops)
             async with self._turns.turn(self._waiting_ops()):
                 await self._apply(self._take())
             hit("between_batches")

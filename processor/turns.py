@@ -1,4 +1,4 @@
-"""Lanes with little to write take turns: what arrives meanwhile goes into larger batches.
+"""Lanes with little to write take turns and their time: what arrives meanwhile goes into larger batches.
 
 A transaction costs as much as some thirty operations, in the worker and in PostgreSQL, so two small ones at a
 time are dearer than one after the other, and both are done no sooner. A lane with much to write waits for
@@ -6,11 +6,17 @@ nobody: then one lane's Python and the other's PostgreSQL work at the same time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from processor.thread_load import ThreadLoad
+
 LARGE_BATCH_OPS: Final = 100
+# A worker that computes for so much of the time has calls before its door that it has not read yet.
+_BUSY_SHARE: Final = 0.7
+_GATHER_SECONDS_MAX: Final = 0.05
+_LOOK_SECONDS: Final = 0.005
 # A transaction that takes longer waits for something itself, which others need not wait for.
 _WAIT_SECONDS_MAX: Final = 0.05
 
@@ -18,8 +24,21 @@ _WAIT_SECONDS_MAX: Final = 0.05
 class Turns:
     """What the lanes of one worker share."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: ThreadLoad) -> None:
+        """`load` is that of the thread which the lanes share."""
+        self._load = load
         self._one_writes = asyncio.Lock()
+
+    async def gather(self, waiting_ops: Callable[[], int]) -> None:
+        """Let more calls come, but not for long, while the worker has no time to spare.
+
+        It loses none by that: while the lane waits, it reads calls. Where it has time to spare, nobody waits.
+        """
+        loop = asyncio.get_running_loop()
+        is_busy = self._load.share() > _BUSY_SHARE
+        until = loop.time() + _GATHER_SECONDS_MAX
+        while is_busy and waiting_ops() < LARGE_BATCH_OPS and loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
 
     @asynccontextmanager
     async def turn(self, queued_ops: int) -> AsyncIterator[None]:

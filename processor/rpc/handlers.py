@@ -13,6 +13,7 @@ from processor.domain.chain import ApiKey
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
 from processor.rpc.admission import Admission
+from processor.rpc.authentication import Metadata
 from processor.rpc.endings import Ending, ending_of, or_refusal
 from processor.rpc.metrics import CallMetrics
 from processor.rpc.observation import Observer
@@ -31,26 +32,44 @@ class ContractHandlers(grpc.GenericRpcHandler):
     """Handlers of methods, which are given by their paths."""
 
     def __init__(self, methods: Mapping[str, "UnaryMethod | StreamMethod"]) -> None:
-        self._handlers = {path: _handler(method) for path, method in methods.items()}
+        self._unary = {path: method for path, method in methods.items() if isinstance(method, UnaryMethod)}
+        self._streams: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            path: grpc.stream_stream_rpc_method_handler(_stream_handler(method))
+            for path, method in methods.items()
+            if isinstance(method, StreamMethod)
+        }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """As grpcio asks for it."""
-        return self._handlers.get(handler_call_details.method)
-
-
-def _handler(method: "UnaryMethod | StreamMethod") -> "grpc.RpcMethodHandler[bytes, bytes]":
-    if isinstance(method, StreamMethod):
-        return grpc.stream_stream_rpc_method_handler(_stream_handler(method))
-    # On the wire it is unary; so declared, the message is received when it is asked for.
-    return grpc.stream_unary_rpc_method_handler(_unary_handler(method))
+        method = self._unary.get(handler_call_details.method)
+        if method:
+            return _UnaryCall(method, handler_call_details.invocation_metadata)
+        return self._streams.get(handler_call_details.method)
 
 
 # --- unary calls ------------------------------------------------------------------------------------
 
 
-def _unary_handler(method: UnaryMethod) -> Any:
-    async def handle(_requests: object, context: Context) -> bytes:
-        metadata = context.invocation_metadata() or ()
+class _UnaryCall:
+    """What grpc.RpcMethodHandler is, for one call, whose metadata grpcio would else convert once more.
+
+    On the wire the method is unary; so declared, the message is received when it is asked for.
+    """
+
+    request_streaming = True
+    response_streaming = False
+    request_deserializer = None
+    response_serializer = None
+
+    __slots__ = ("_metadata", "_method")
+
+    def __init__(self, method: UnaryMethod, metadata: Metadata) -> None:
+        self._method = method
+        self._metadata = metadata
+
+    async def stream_unary(self, _requests: object, context: Context) -> bytes:
+        """As grpcio calls it."""
+        method, metadata = self._method, self._metadata
         span = method.observer.span(metadata)
         ending = await method.answer(metadata, partial(_receive, context), _deadline(context), span)
         if ending.code is not grpc.StatusCode.OK:
@@ -58,8 +77,6 @@ def _unary_handler(method: UnaryMethod) -> Any:
         if ending.trailing_metadata:
             context.set_trailing_metadata(ending.trailing_metadata)
         return ending.body
-
-    return handle
 
 
 async def _receive(context: Context) -> bytes:
@@ -128,7 +145,7 @@ class StreamMethod:
             return ending
 
     async def _converse(self, call: CallMetrics, context: Context) -> None:
-        with self._admission.places.taken():
+        with self._admission.places:
             caller = await self._admission.caller(context.invocation_metadata() or ())
             call.chain = self._admission.chain_name(caller)
             messages = MessageStream(context, self._admission, self._observer)

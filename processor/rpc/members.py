@@ -41,7 +41,7 @@ class MemberService:
         found: list[Violation] = []
         card = read_card(found, decode(EnrolMemberRequest, data))
         refuse_if_any(found)
-        with self._working.taken(caller.chain_id):
+        with self._working.of(caller.chain_id):
             holder = await self._store.enrol(caller.chain_id, card)
             _refuse_replaced(holder)
             return await self._answer(caller.chain_id, holder.member_id)
@@ -51,7 +51,7 @@ class MemberService:
         found: list[Violation] = []
         member_id, card = read_member(found, decode(GetMemberRequest, data))
         refuse_if_any(found)
-        with self._working.taken(caller.chain_id):
+        with self._working.of(caller.chain_id):
             return await self._answer(caller.chain_id, member_id, card)
 
     async def AddCard(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
@@ -61,7 +61,7 @@ class MemberService:
         member_id, card = read_member(found, request)
         new_card = read_new_card(found, request)
         refuse_if_any(found)
-        with self._working.taken(caller.chain_id):
+        with self._working.of(caller.chain_id):
             member = await self._open_member(caller.chain_id, member_id, card)
             holder = await self._store.add_card(caller.chain_id, member.member_id, new_card)
             if holder.member_id != member.member_id:
@@ -74,7 +74,7 @@ class MemberService:
         found: list[Violation] = []
         old, new = read_replacement(found, decode(ReplaceCardRequest, data))
         refuse_if_any(found)
-        with self._working.taken(caller.chain_id):
+        with self._working.of(caller.chain_id):
             member = await self._open_member(caller.chain_id, 0, old)
             _refuse_replacement(*await self._store.replace_card(caller.chain_id, old, new))
             return await self._answer(caller.chain_id, member.member_id)
@@ -93,7 +93,7 @@ class MemberService:
         found: list[Violation] = []
         card = read_card(found, request)
         refuse_if_any(found)
-        with self._working.taken(caller.chain_id):
+        with self._working.of(caller.chain_id):
             holder = await self._store.set_card_status(caller.chain_id, card, status)
             if holder is None:
                 raise Refused(Outcome.MEMBER_NOT_FOUND)

@@ -94,9 +94,13 @@ class MethodMetrics:
 
     def _write(self) -> None:
         noted, self._unwritten = self._pass(), None
-        self._started.inc(noted.started)
-        self._received.inc(noted.received)
-        self._sent.inc(noted.sent)
+        for counter, change in (
+            (self._started, noted.started),
+            (self._received, noted.received),
+            (self._sent, noted.sent),
+        ):
+            if change:
+                counter.inc(change)
         for (chain, code), seconds in noted.seconds.items():
             self._handled[code].inc(len(seconds))
             self._handling_seconds.observe_all(seconds)

@@ -1,7 +1,6 @@
 """What is told of calls: they are counted, timed, traced and logged here, whatever transport they came by."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -36,16 +35,9 @@ class Observer:
         """The span of a call; NO_SPAN if it is not traced."""
         return self._tracing.call(self.method, metadata)
 
-    @contextmanager
-    def call(self, metadata: Metadata, span: AbstractContextManager[Span]) -> Iterator[CallMetrics]:
+    def call(self, metadata: Metadata, span: AbstractContextManager[Span]) -> "Watch":
         """Watch the call that is handled inside of it."""
-        with span as opened:
-            call = self.metrics.begin()
-            try:
-                yield call
-            finally:
-                opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
-                self.finish(call, metadata)
+        return Watch(self, metadata, span)
 
     def finish(self, call: CallMetrics, metadata: Metadata) -> None:
         """Count and log a call that has ended."""
@@ -53,3 +45,25 @@ class Observer:
         self._log.note(
             outcome=call.outcome, chain=call.chain, data=call.request, metadata=metadata, seconds=seconds
         )
+
+
+class Watch:
+    """What is noted of a call while a block handles it. No generator: every call has one."""
+
+    __slots__ = ("_call", "_metadata", "_observer", "_opened", "_span")
+
+    def __init__(self, observer: Observer, metadata: Metadata, span: AbstractContextManager[Span]) -> None:
+        self._observer = observer
+        self._metadata = metadata
+        self._span = span
+
+    def __enter__(self) -> CallMetrics:
+        self._opened = self._span.__enter__()
+        self._call = self._observer.metrics.begin()
+        return self._call
+
+    def __exit__(self, *raised: object) -> None:
+        call = self._call
+        self._opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
+        self._observer.finish(call, self._metadata)
+        self._span.__exit__(*raised)  # type: ignore[arg-type]

@@ -1,29 +1,25 @@
 """Places: how many calls may be under way; who finds none is refused at once, and may come again."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 
 from processor.domain.outcomes import Outcome
 from processor.rpc.status import Refused
 
 
 class Places:
-    """So many places, each taken by a call as long as it is under way."""
+    """So many places, each taken by a call as long as it is under way: `with places:`."""
 
     def __init__(self, places_max: int) -> None:
         self.free = places_max
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Take a place for what happens inside. Raises Refused if there is none."""
         if not self.free:
             raise Refused(Outcome.QUEUE_FULL)
         self.take()
-        try:
-            yield
-        finally:
-            self.give_back()
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
 
     def take(self) -> None:
         """Take a place that is free, until it is given back."""
@@ -40,6 +36,6 @@ class PlacesByChain:
     def __init__(self, places_max: int) -> None:
         self._places = defaultdict[int, Places](lambda: Places(places_max))
 
-    def taken(self, chain_id: int) -> AbstractContextManager[None]:
-        """As `Places.taken`, of a chain."""
-        return self._places[chain_id].taken()
+    def of(self, chain_id: int) -> Places:
+        """Those of one chain."""
+        return self._places[chain_id]

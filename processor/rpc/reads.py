@@ -52,7 +52,7 @@ class ReadMethods:
         at_us = now_us()
         command = quote_command(decode(QuoteRequest, data), at_us)
         chain = self._directory.chain(caller.chain_id)
-        with self._reading.taken(chain.chain_id):
+        with self._reading.of(chain.chain_id):
             quoted, account = await self._quote(chain, command, at_us)
         decision = quoted.decision
         if decision.outcome is not Outcome.APPLIED:
@@ -64,7 +64,7 @@ class ReadMethods:
         found: list[Violation] = []
         key = identifier(found, "idempotency_key", decode(GetOperationRequest, data).idempotency_key)
         refuse_if_any(found)
-        with self._reading.taken(caller.chain_id):
+        with self._reading.of(caller.chain_id):
             recorded = await self._reader.recorded(caller.chain_id, key)
         if not recorded:
             raise Refused(Outcome.OPERATION_NOT_FOUND)
@@ -75,7 +75,7 @@ class ReadMethods:
         found: list[Violation] = []
         member_id, card = read_member(found, decode(GetBalanceRequest, data))
         refuse_if_any(found)
-        with self._reading.taken(caller.chain_id):
+        with self._reading.of(caller.chain_id):
             holder = await self._reader.holder(caller.chain_id, member_id, card)
         if not holder:
             raise Refused(Outcome.MEMBER_NOT_FOUND)
@@ -91,7 +91,7 @@ class ReadMethods:
         page_size = within(found, "page_size", request.page_size, 0, _INT32_MAX) or PAGE_SIZE_DEFAULT
         refuse_if_any(found)
         chain_id = caller.chain_id
-        with self._reading.taken(chain_id):
+        with self._reading.of(chain_id):
             resolved = await self._reader.resolve(chain_id, member_id, card)
             if resolved is None:
                 raise Refused(Outcome.MEMBER_NOT_FOUND)

@@ -47,8 +47,8 @@ class UnaryMethod:
         receive: Callable[[], Awaitable[bytes]],
         deadline: float,
     ) -> Reply:
-        with self._admission.places.taken():
-            caller = await self._admission.caller(metadata)
+        with self._admission.places:
+            caller = self._admission.known_caller(metadata) or await self._admission.caller(metadata)
             call.chain = self._admission.chain_name(caller)
             # Not before the key is known: where the transport can wait, a stranger's message takes no memory.
             call.request = await receive()

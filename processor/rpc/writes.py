@@ -38,8 +38,12 @@ class WriteMethod(Generic[M]):
 
     async def __call__(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """Apply the operation. Raises Refused."""
-        [reply] = await self._batcher.submit(caller.chain_id, (self._read(caller, data),), deadline)
-        return reply
+        command = self._read(caller, data)
+        group = self._batcher.offer(caller.chain_id, command, deadline)
+        replies = await (
+            group.replies() if group else self._batcher.submit(caller.chain_id, (command,), deadline)
+        )
+        return replies[0]
 
     def start(self, caller: ApiKey, data: bytes, deadline: float) -> CallGroup | None:
         """The same without waiting, if that can be. Raises Refused."""

@@ -75,6 +75,7 @@ class Queue:
         self.answer: Callable[[Command], Reply] = applied
         self.is_open = asyncio.Event()
         self.is_open.set()
+        self.cancelled = 0
         self._arrived = asyncio.Condition()
 
     async def arrival(self, count: int) -> None:
@@ -89,7 +90,11 @@ class Queue:
         self.deadlines.append(deadline)
         async with self._arrived:
             self._arrived.notify_all()
-        await self.is_open.wait()
+        try:
+            await self.is_open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return [self.answer(command) for command in commands]
 
     def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
@@ -98,7 +103,11 @@ class Queue:
         submitting = asyncio.create_task(self.submit(chain_id, (command,), deadline))
 
         def give(done: asyncio.Task[list[Reply]]) -> None:
-            if not done.cancelled():
+            if done.cancelled():
+                return
+            if defect := done.exception():
+                group.done.set_exception(defect)
+            else:
                 group.calls[0].answer(*done.result())
 
         group.done.add_done_callback(lambda done: done.cancelled() and submitting.cancel())

@@ -87,6 +87,8 @@ async def test_calls_beyond_the_bound_are_refused_until_there_is_room_again() ->
         await rpc.queue.arrival(10)
         assert_told_to_come_again(await failure(rpc.stub.Accrue(accrue_request(), metadata=AUTH)))
         calls.pop().cancel()
+        # The next call may overtake it.
+        await until(lambda: rpc.queue.cancelled == 1)
         calls.append(rpc.stub.Accrue(accrue_request("room"), metadata=AUTH))
         await rpc.queue.arrival(11)
         rpc.queue.is_open.set()
