@@ -68,7 +68,10 @@ class ReturnedPart(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """The changes, in the order in which they are made; then what later undoings need to know."""
+    """The changes, in the order in which they are made; then what later undoings need to know.
+
+    A receipt may have hundreds of lines, so `shares` are plain tuples like a `LineShare`, which cost less.
+    """
 
     lots: tuple[LotChange, ...] = ()
     opened_holds: tuple[Hold, ...] = ()
@@ -77,7 +80,7 @@ class Effects(NamedTuple):
     qualified: tuple[Qualified, ...] = ()
     tier_base: TierBase | None = None
     counted: tuple[Counted, ...] = ()
-    shares: tuple[LineShare, ...] = ()
+    shares: tuple[tuple[int, int, int, int], ...] = ()
     returned: tuple[ReturnedPart, ...] = ()
     shortfall_points: int = 0
 
@@ -142,17 +145,25 @@ def _qualify(qualification: Qualification, effects: Effects) -> Qualification:
 
 
 def _add_qualified(qualification: Qualification, change: Qualified) -> Qualification:
-    months = {month.month: month for month in qualification.months if month.month >= change.keep_from_month}
-    if change.month >= change.keep_from_month:
-        _, points, minor = months.get(change.month, Month(change.month, 0, 0))
-        months[change.month] = Month(change.month, points + change.points, minor + change.minor)
+    level, base_month, life_points, life_minor, months = qualification
     return Qualification(
-        qualification.base_level,
-        qualification.base_month,
-        qualification.life_points + change.points,
-        qualification.life_minor + change.minor,
-        tuple([month for _, month in sorted(months.items()) if month.points or month.minor]),
+        level,
+        base_month,
+        life_points + change.points,
+        life_minor + change.minor,
+        _add_to_months(months, change),
     )
+
+
+def _add_to_months(months: tuple[Month, ...], change: Qualified) -> tuple[Month, ...]:
+    in_month, more_points, more_minor, keep_from_month = change
+    kept = {each.month: each for each in months if each.month >= keep_from_month}
+    if in_month >= keep_from_month:
+        _, points, minor = kept.get(in_month, (in_month, 0, 0))
+        kept[in_month] = Month(in_month, points + more_points, minor + more_minor)
+    # A month that comes in between is rare: they ascend already.
+    ordered = kept.values() if in_month >= max(kept, default=0) else [kept[each] for each in sorted(kept)]
+    return tuple([each for each in ordered if each[1] or each[2]])
 
 
 def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tally, ...]:

@@ -18,6 +18,8 @@ from processor.domain.effects import (
 )
 from processor.domain.state import Hold, Lot
 
+_SHARE_WIDTH: Final = len(LineShare._fields)
+
 
 class _Section(IntEnum):
     """The number of a part in the bytes; never reused."""
@@ -91,7 +93,7 @@ _READERS: Final[dict[int, tuple[str, Callable[[Sequence[int]], Any]]]] = {
     _Section.QUALIFIED: ("qualified", lambda numbers: _rows(Qualified, numbers)),
     _Section.TIER_BASE: ("tier_base", lambda numbers: TierBase(*numbers)),
     _Section.COUNTED: ("counted", lambda numbers: _rows(Counted, numbers)),
-    _Section.SHARES: ("shares", lambda numbers: _rows(LineShare, numbers)),
+    _Section.SHARES: ("shares", lambda numbers: tuple(zip(*[iter(numbers)] * _SHARE_WIDTH, strict=True))),
     _Section.RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
     _Section.SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
 }

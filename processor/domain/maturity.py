@@ -21,14 +21,21 @@ class Matured(NamedTuple):
 
 def next_due_us(state: MemberState) -> int | None:
     """When something of a member's state is due next, in microseconds; None if never."""
-    times_us = [hold.expires_at_us for hold in state.holds]
-    if state.pending:
-        times_us.append(state.pending[0].active_at_us)
-    if state.lots:
-        times_us.append(state.lots[0][0])
-    if state.undated_expires_at_us:
-        times_us.append(state.undated_expires_at_us)
-    return min(times_us, default=None)
+    lots, pending, holds, undated_expires_at_us, _, _ = state
+    times_us = [hold.expires_at_us for hold in holds] if holds else []
+    if pending:
+        times_us.append(pending[0].active_at_us)
+    if lots:
+        times_us.append(lots[0][0])
+    if undated_expires_at_us:
+        times_us.append(undated_expires_at_us)
+    return min(times_us) if times_us else None
+
+
+def is_due(state: MemberState, now_us: int) -> bool:
+    """Whether something of a member's state is to be done."""
+    due_us = next_due_us(state)
+    return due_us is not None and due_us <= now_us
 
 
 def next_matured(account: Account, program: Program, now_us: int) -> Matured | None:

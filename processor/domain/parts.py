@@ -41,7 +41,7 @@ def whole_of(original: Original) -> Part:
 def part_of(original: Original, effects: Effects, quantities_milli: Mapping[int, int]) -> Part:
     """What belongs to the quantities, by line number, that have come back: never more than the whole."""
     lines = lines_from_text(original.receipt_lines)
-    shares = effects.shares or _plain_shares(original, lines)
+    shares = [LineShare(*share) for share in effects.shares] or _plain_shares(original, lines)
     part = _NOTHING
     for number, quantity_milli in quantities_milli.items():
         part = _plus(part, _part_of_line(lines[number - 1], shares[number - 1], quantity_milli))

@@ -35,12 +35,16 @@ def apportion(
     if len(weights) == 1:
         return [total]
     whole = sum(weights)
-    parts = [total * weight // whole for weight in weights]
+    shares = [divmod(total * weight, whole) for weight in weights]
+    parts = [part for part, _ in shares]
     rest = total - sum(parts)
     if rest:
         owners = owners or [()] * len(weights)
-        remainders = [(total * weight % whole, weight, owners[at], at) for at, weight in enumerate(weights)]
-        for *_, at in sorted(remainders, reverse=True)[:rest]:
+        order = sorted(
+            zip([remainder for _, remainder in shares], weights, owners, range(len(weights)), strict=True),
+            reverse=True,
+        )
+        for _, _, _, at in order[:rest]:
             parts[at] += 1
     return parts
 

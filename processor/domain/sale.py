@@ -1,6 +1,7 @@
 """A receipt on its way through the rules of a program."""
 
 from collections.abc import Sequence
+from operator import add, sub
 from typing import Final
 
 from processor.domain.account import Account
@@ -9,7 +10,6 @@ from processor.domain.decision import AppliedRule
 from processor.domain.effects import (
     Counted,
     Effects,
-    LineShare,
     LotChange,
     Qualified,
     TierBase,
@@ -26,7 +26,7 @@ class Sale:
     """What the rules have made of a receipt so far; each rule reads it and adds its part.
 
     A receipt without lines counts as one line. Per line: `discounts_minor` and `redeemed_minor` are taken off
-    it, `weights_percent` is what it counts for when points are earned.
+    it, which leaves `open_minor`; `weights_percent` is what it counts for when points are earned.
     """
 
     def __init__(self, account: Account, command: Command, program: Program, situation: Situation) -> None:
@@ -39,9 +39,11 @@ class Sale:
         self.state = decode_state(account.state)
         self.segments = frozenset(account.segments.split(",")) if account.segments else frozenset()
         self.lines = receipt.lines or (LineItem("", 1_000, receipt.total_minor, ""),)
-        self.discounts_minor = [0] * len(self.lines)
-        self.redeemed_minor = [0] * len(self.lines)
-        self.spent_points = [0] * len(self.lines)
+        nothing = [0] * len(self.lines)
+        self.open_minor = [line.amount_minor for line in self.lines]
+        self.discounts_minor = nothing
+        self.redeemed_minor = nothing
+        self.spent_points = nothing
         self.weights_percent = [PERCENT] * len(self.lines)
         self.tier_level = 0
         self.tier_percent = PERCENT
@@ -49,7 +51,7 @@ class Sale:
         self.redeemed_points = 0
         self.shortfall_points = 0
         self.earned_points = 0
-        self.earned_by_line = [0] * len(self.lines)
+        self.earned_by_line = nothing
         self.applied_rules: list[AppliedRule] = []
         self.flags: list[str] = []
         self.lots: tuple[LotChange, ...] = ()
@@ -68,22 +70,12 @@ class Sale:
         """What the member could spend before this sale; below zero it is a debt."""
         return self.state.available_points(self.account.balance_points)
 
-    def open_minor(self) -> list[int]:
-        """What is left of each line after discounts and redeemed points."""
-        return [
-            line.amount_minor - discount - redeemed
-            for line, discount, redeemed in zip(
-                self.lines, self.discounts_minor, self.redeemed_minor, strict=True
-            )
-        ]
-
     def open_minor_without(self, excluded: Goods | None) -> list[int]:
-        """The same, with nothing left of excluded goods."""
-        left = self.open_minor()
+        """What is left of each line after discounts and redeemed points, but nothing of excluded goods."""
         if excluded is None:
-            return left
+            return self.open_minor
         among = self.are_among(excluded)
-        return [0 if left_out else minor for left_out, minor in zip(among, left, strict=True)]
+        return [0 if left_out else minor for left_out, minor in zip(among, self.open_minor, strict=True)]
 
     def are_among(self, goods: Goods) -> list[bool]:
         """For each line, whether it is of these goods."""
@@ -95,16 +87,30 @@ class Sale:
 
     def take_off(self, rule: str, minor_by_line: list[int], points: int = 0) -> None:
         """Note a discount, line by line, and the points that it costs."""
-        self.discounts_minor = [a + b for a, b in zip(self.discounts_minor, minor_by_line, strict=True)]
+        self.discounts_minor = list(map(add, self.discounts_minor, minor_by_line))
+        self.open_minor = list(map(sub, self.open_minor, minor_by_line))
+        if points:
+            self.spend(points, minor_by_line)
+        self.apply(rule, points=-points, minor=sum(minor_by_line))
+
+    def pay(self, rule: str, minor_by_line: list[int], points: int) -> None:
+        """Note what points pay, line by line."""
+        self.redeemed_minor = minor_by_line
+        self.open_minor = list(map(sub, self.open_minor, minor_by_line))
         self.spend(points, minor_by_line)
         self.apply(rule, points=-points, minor=sum(minor_by_line))
+
+    def take_payment_back(self) -> None:
+        """Let the receipt be unpaid again; of the points nothing is noted anew."""
+        self.open_minor = list(map(add, self.open_minor, self.redeemed_minor))
+        self.redeemed_minor = [0] * len(self.lines)
 
     def spend(self, points: int, minor_by_line: list[int]) -> None:
         """Note points that the member spends, in proportion to what they pay of each line."""
         self.redeemed_points += points
         weights = minor_by_line if any(minor_by_line) else [line.amount_minor for line in self.lines]
         parts = self.split(points, weights)
-        self.spent_points = [a + b for a, b in zip(self.spent_points, parts, strict=True)]
+        self.spent_points = list(map(add, self.spent_points, parts))
 
     def split(self, total: int, weights: Sequence[int]) -> list[int]:
         """Split `total` over the lines in proportion to `weights`; their order on the receipt is nothing."""
@@ -126,8 +132,6 @@ class Sale:
             shortfall_points=self.shortfall_points,
         )
 
-    def _shares(self) -> tuple[LineShare, ...]:
-        columns = zip(
-            self.earned_by_line, self.spent_points, self.redeemed_minor, self.discounts_minor, strict=True
-        )
-        return tuple(map(LineShare._make, columns))
+    def _shares(self) -> tuple[tuple[int, int, int, int], ...]:
+        columns = self.earned_by_line, self.spent_points, self.redeemed_minor, self.discounts_minor
+        return tuple(zip(*columns, strict=True))

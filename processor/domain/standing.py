@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
-from processor.domain.maturity import matured
+from processor.domain.maturity import is_due, matured
 from processor.domain.program import Program
 from processor.domain.state import MemberState, decode_state
 from processor.domain.tiers import TierStanding, tier_standing
@@ -25,9 +25,12 @@ def standing_after(
     """The parts of the balance and the tier once an operation has left an account with these."""
     if not (state or program.tiers):
         return Standing(balance_points)
+    after = decode_state(state)
+    if not is_due(after, now_us):
+        return standing_in(after, balance_points, program, now_us)
     # Points may come to a lot that has expired: nobody is told that they can be spent.
-    after = account._replace(balance_points=balance_points, state=state)
-    return standing_of(matured(after, program, now_us), program, now_us)
+    account = account._replace(balance_points=balance_points, state=state)
+    return standing_of(matured(account, program, now_us), program, now_us)
 
 
 def standing_of(account: Account, program: Program, now_us: int) -> Standing:

@@ -124,7 +124,12 @@ def _first_month(rules: TierRules, month: int) -> int:
 
 
 def _reached(rules: TierRules, amount: int) -> int:
-    return sum(level.threshold <= amount for level in rules.levels)
+    level = 0
+    for each in rules.levels:
+        if each.threshold > amount:
+            break
+        level += 1
+    return level
 
 
 def _amount(rules: TierRules, qualification: Qualification, month: int) -> int:
@@ -138,7 +143,9 @@ def _amount_in(rules: TierRules, qualification: Qualification, period: int) -> i
     length = _MONTHS[rules.period]
     last = period * length + length - 1
     first = last - rules.rolling_months if rules.period is TierPeriod.ROLLING_MONTHS else last - length
-    counted = [month for month in qualification.months if first < month.month <= last]
-    if rules.basis is TierBasis.EARNED_POINTS:
-        return sum(month.points for month in counted)
-    return sum(month.minor for month in counted)
+    counts_points = rules.basis is TierBasis.EARNED_POINTS
+    amount = 0
+    for month, points, minor in qualification.months:
+        if first < month <= last:
+            amount += points if counts_points else minor
+    return amount

@@ -30,13 +30,16 @@ CROSS JOIN LATERAL (
 ) AS account;
 
 -- name: lock_accounts
--- Locks the accounts in the one order in which every process locks them. What it returns is of no use: rows
--- that changed while it waited for their locks may be missing from it.
+-- Locks the accounts in the order of the array, which is sorted: every process locks them in the same one. What
+-- it returns is of no use: rows that changed while it waited for their locks may be missing from it.
 SELECT
 FROM unnest($2::bigint[]) AS wanted (member_id)
-INNER JOIN account ON account.chain_id = $1 AND account.member_id = wanted.member_id
-ORDER BY account.member_id
-FOR NO KEY UPDATE OF account;
+CROSS JOIN LATERAL (
+    SELECT FROM account AS a
+    WHERE a.chain_id = $1 AND a.member_id = wanted.member_id
+    OFFSET 0
+    FOR NO KEY UPDATE
+) AS account;
 
 -- name: find_cards
 SELECT
@@ -44,7 +47,11 @@ SELECT
     card.member_id,
     card.status
 FROM unnest($2::text[]) AS wanted (card)
-INNER JOIN card ON card.chain_id = $1 AND card.card = wanted.card;
+CROSS JOIN LATERAL (
+    SELECT * FROM card AS c
+    WHERE c.chain_id = $1 AND c.card = wanted.card
+    OFFSET 0
+) AS card;
 
 -- name: probe_keys
 -- What the ledger has under the keys of a batch since a time, in whole partitions: the unique index of the
@@ -178,7 +185,9 @@ ON CONFLICT (chain_id, due_at, member_id) DO UPDATE SET times_noted = due.times_
 
 -- name: update_accounts
 -- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The
--- arrays are sorted by member, so that every process locks in the same order.
+-- arrays are sorted by member, so that every process locks in the same order: that of the arrays, as the last
+-- two conditions, true of every row, let the planner expect so few rows that it looks each account up by itself.
+-- Of a table that was not analysed since it was empty it would else read all accounts of the chain instead.
 UPDATE account
 SET
     balance_points = changed.balance_points,
@@ -191,7 +200,9 @@ FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], 
 WHERE
     account.chain_id = $1
     AND account.member_id = changed.member_id
-    AND account.member_sequence = changed.expected_sequence;
+    AND account.member_sequence = changed.expected_sequence
+    AND changed.member_id > 0
+    AND changed.expected_sequence >= 0;
 
 -- name: confirm
 -- Gives a transaction that only reads something to commit, so that its COMMIT waits for synchronous standbys.

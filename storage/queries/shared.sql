@@ -23,9 +23,12 @@ CROSS JOIN LATERAL (
 -- name: lock_accounts
 SELECT
 FROM unnest($1::integer[], $2::bigint[]) AS wanted (chain_id, member_id)
-INNER JOIN account ON wanted.chain_id = account.chain_id AND wanted.member_id = account.member_id
-ORDER BY account.chain_id, account.member_id
-FOR NO KEY UPDATE OF account;
+CROSS JOIN LATERAL (
+    SELECT FROM account AS a
+    WHERE a.chain_id = wanted.chain_id AND a.member_id = wanted.member_id
+    OFFSET 0
+    FOR NO KEY UPDATE
+) AS account;
 
 -- name: find_cards
 SELECT
@@ -34,7 +37,11 @@ SELECT
     card.member_id,
     card.status
 FROM unnest($1::integer[], $2::text[]) AS wanted (chain_id, card)
-INNER JOIN card ON wanted.chain_id = card.chain_id AND wanted.card = card.card;
+CROSS JOIN LATERAL (
+    SELECT * FROM card AS c
+    WHERE c.chain_id = wanted.chain_id AND c.card = wanted.card
+    OFFSET 0
+) AS card;
 
 -- name: probe_keys
 -- Since one time for all, so that partitions before it are left out once and not for each key.
@@ -120,4 +127,6 @@ FROM unnest(
 WHERE
     account.chain_id = changed.chain_id
     AND account.member_id = changed.member_id
-    AND account.member_sequence = changed.expected_sequence;
+    AND account.member_sequence = changed.expected_sequence
+    AND changed.member_id > 0
+    AND changed.expected_sequence >= 0;

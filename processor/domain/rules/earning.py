@@ -40,7 +40,7 @@ def rate_for(sale: Sale, paid_minor: int) -> Rate:
 
 def _counted_minor(sale: Sale) -> list[int]:
     if not sale.program.earning.on_redeemed_part:
-        return sale.open_minor()
+        return sale.open_minor
     return [
         line.amount_minor - discount for line, discount in zip(sale.lines, sale.discounts_minor, strict=True)
     ]

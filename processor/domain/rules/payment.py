@@ -21,16 +21,14 @@ def pay_with_points(sale: Sale) -> None:
     if wanted:
         eligible = _eligible_minor(sale)
         value_minor = min(redemption_value_minor(sale.program, wanted), sum(eligible))
-        sale.redeemed_minor = sale.split(value_minor, eligible)
-        sale.spend(wanted, sale.redeemed_minor)
-        sale.apply("redemption", points=-wanted, minor=value_minor)
+        sale.pay("redemption", sale.split(value_minor, eligible), wanted)
     _take_what_is_there(sale)
 
 
 def points_limit(sale: Sale) -> int:
     """The most points that the receipt takes after its discounts and rewards, whatever the balance."""
     program = sale.program
-    share_minor = sum(sale.open_minor()) * program.maximum_share_percent // PERCENT
+    share_minor = sum(sale.open_minor) * program.maximum_share_percent // PERCENT
     limits = [points_worth_at_most(program, min(share_minor, sum(_eligible_minor(sale))))]
     if program.payment.receipt_points_max:
         limits.append(program.payment.receipt_points_max)

@@ -42,7 +42,7 @@ def why_not(sale: Sale, reward: Reward) -> str:
 
 def worth_by_line(sale: Sale, reward: Reward) -> list[int]:
     """What a reward takes off each line, in minor units."""
-    left = sale.open_minor()
+    left = sale.open_minor
     match reward.kind:
         case RewardKind.DISCOUNT:
             return sale.split(

@@ -31,6 +31,6 @@ def count_towards_tier(sale: Sale) -> None:
     assert tiers
     timezone = sale.program.timezone
     month, now_month = month_of(sale.at_us, timezone), month_of(sale.situation.now_us, timezone)
-    paid_minor = sum(sale.open_minor()) if sale.earns else 0
+    paid_minor = sum(sale.open_minor) if sale.earns else 0
     if sale.earned_points or paid_minor:
         sale.qualified = (qualified(tiers, month, now_month, sale.earned_points, paid_minor),)

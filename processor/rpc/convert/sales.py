@@ -116,7 +116,21 @@ def _read_lines(found: list[Violation], receipt: operation_pb2.Receipt) -> tuple
     if len(items) > RECEIPT_LINES_MAX:
         found.append(Violation("lines", f"must be at most {RECEIPT_LINES_MAX}, not {len(items)}"))
         return ()
-    lines = tuple([_read_line(found, index, item) for index, item in enumerate(items)])
+    lines = tuple(
+        [
+            LineItem(
+                item.sku,
+                item.quantity_milli or _QUANTITY_MILLI_DEFAULT,
+                item.amount_minor,
+                item.category,
+                item.brand,
+            )
+            for item in items
+        ]
+    )
+    if not _are_valid(lines):
+        for index, line in enumerate(lines):
+            found += move_inside(f"lines[{index}]", _faults_of(line))
     amount_minor = sum([line.amount_minor for line in lines])
     if amount_minor != receipt.total_minor and not found:
         found.append(
@@ -125,29 +139,18 @@ def _read_lines(found: list[Violation], receipt: operation_pb2.Receipt) -> tuple
     return lines
 
 
-def _read_line(found: list[Violation], index: int, item: operation_pb2.LineItem) -> LineItem:
-    line = LineItem(
-        item.sku,
-        item.quantity_milli or _QUANTITY_MILLI_DEFAULT,
-        item.amount_minor,
-        item.category,
-        item.brand,
-    )
-    if not _is_valid(line):
-        found += move_inside(f"lines[{index}]", _faults_of(line))
-    return line
-
-
-def _is_valid(line: LineItem) -> bool:
-    """As `_faults_of` finds none: receipts have many lines, and nearly all of them are valid."""
-    sku, quantity_milli, amount_minor, category, brand = line
+def _are_valid(lines: Sequence[LineItem]) -> bool:
+    """As `_faults_of` finds none, all at once: receipts have many lines, and nearly all of them are valid."""
+    skus, quantities_milli, amounts_minor, categories, brands = zip(*lines, strict=True)
+    texts = (*skus, *categories, *brands)
     return (
-        0 < len(sku) <= IDENTIFIER_CHARS_MAX
-        and len(category) <= IDENTIFIER_CHARS_MAX
-        and len(brand) <= IDENTIFIER_CHARS_MAX
-        and (sku + category + brand).isprintable()
-        and 1 <= quantity_milli <= QUANTITY_MILLI_MAX
-        and 0 <= amount_minor <= AMOUNT_MINOR_MAX
+        all(skus)
+        and max(map(len, texts)) <= IDENTIFIER_CHARS_MAX
+        and "".join(texts).isprintable()
+        and min(quantities_milli) >= 1
+        and max(quantities_milli) <= QUANTITY_MILLI_MAX
+        and min(amounts_minor) >= 0
+        and max(amounts_minor) <= AMOUNT_MINOR_MAX
     )
 
 
