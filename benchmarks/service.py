@@ -58,11 +58,13 @@ def own_service(
 
 
 @contextmanager
-def own_postgres(name: str, parent: Path | None = None) -> Iterator[EmbeddedPostgres]:
+def own_postgres(
+    name: str, parent: Path | None = None, settings: Mapping[str, str] = _NOTHING
+) -> Iterator[EmbeddedPostgres]:
     """Run a PostgreSQL in a directory of its own, in `parent` or among the temporary ones."""
     with tempfile.TemporaryDirectory(prefix=f"loyalty-{name}-", dir=parent) as directory:
         Path(directory).chmod(0o711)  # root may have to run PostgreSQL as another user
-        with EmbeddedPostgres(Path(directory) / "postgres") as postgres:
+        with EmbeddedPostgres(Path(directory) / "postgres", settings=settings) as postgres:
             yield postgres
 
 

@@ -13,10 +13,12 @@ from typing import Final
 from processor.thread_load import ThreadLoad
 
 LARGE_BATCH_OPS: Final = 100
-# A worker that computes for so much of the time has calls before its door that it has not read yet.
-_BUSY_SHARE: Final = 0.7
+# So many that came while the last batch was written, to a worker that computes for so much of the time: there
+# are more at the door that it has not read yet.
+_GATHER_OPS_MIN: Final = 4
+_BUSY_SHARE: Final = 0.6
 _GATHER_SECONDS_MAX: Final = 0.05
-_LOOK_SECONDS: Final = 0.005
+_LOOK_SECONDS: Final = 0.003
 # A transaction that takes longer waits for something itself, which others need not wait for.
 _WAIT_SECONDS_MAX: Final = 0.05
 
@@ -30,15 +32,19 @@ class Turns:
         self._one_writes = asyncio.Lock()
 
     async def gather(self, waiting_ops: Callable[[], int]) -> None:
-        """Let more calls come, but not for long, while the worker has no time to spare.
+        """Let more calls come, but not for long, if many have and the worker has little time to spare.
 
-        It loses none by that: while the lane waits, it reads calls. Where it has time to spare, nobody waits.
+        It loses none by that: while the lane waits, it reads calls. Where it has time to spare, or no more
+        come, nobody waits.
         """
+        seen, now = 0, waiting_ops()
+        if self._load.share() < _BUSY_SHARE or now < _GATHER_OPS_MIN:
+            return
         loop = asyncio.get_running_loop()
-        is_busy = self._load.share() > _BUSY_SHARE
         until = loop.time() + _GATHER_SECONDS_MAX
-        while is_busy and waiting_ops() < LARGE_BATCH_OPS and loop.time() < until:  # noqa: ASYNC110
+        while seen < now < LARGE_BATCH_OPS and loop.time() < until:
             await asyncio.sleep(_LOOK_SECONDS)
+            seen, now = now, waiting_ops()
 
     @asynccontextmanager
     async def turn(self, queued_ops: int) -> AsyncIterator[None]:

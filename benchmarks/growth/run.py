@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import psutil
 from rich.progress import Progress
 
 from benchmarks.compare.calls import CallLoad
@@ -27,6 +28,7 @@ from storage.migrate import migrate
 from storage.owner import owner_connection
 
 _WORKERS: Final = 1
+_MEGABYTE: Final = 1 << 20
 
 
 class Growth(NamedTuple):
@@ -50,7 +52,7 @@ class Ledger(NamedTuple):
 def run_growth(sizes: Sequence[Size], rounds: int, seconds: float, directory: Path) -> Growth:
     """Fill, measure, and throw away; `sizes` ascend. Raises BenchmarkError."""
     machine = describe_machine()
-    with own_postgres("growth", directory) as postgres, progress() as bar:
+    with own_postgres("growth", directory, _postgres_settings()) as postgres, progress() as bar:
         ledgers = [_fill(postgres, size, bar) for size in sizes]
         with _subjects(postgres, ledgers) as subjects:
             on_run = _told(bar, runs(len(subjects), rounds))
@@ -58,6 +60,11 @@ def run_growth(sizes: Sequence[Size], rounds: int, seconds: float, directory: Pa
         described = asyncio.run(describe_postgres(postgres.dsn()))
     settings = {"rounds": rounds, "seconds": seconds, "workers": _WORKERS, "sizes": list(map(str, sizes))}
     return Growth(machine, described, settings, _points(sizes, samples))
+
+
+def _postgres_settings() -> dict[str, str]:
+    """What a server of so much data is given: a quarter of the memory, as PostgreSQL's manual advises."""
+    return {"shared_buffers": f"{psutil.virtual_memory().total // 4 // _MEGABYTE}MB", "max_wal_size": "8GB"}
 
 
 def _fill(postgres: EmbeddedPostgres, size: Size, bar: Progress) -> Ledger:

@@ -1,7 +1,7 @@
 """When lanes wait for each other and for more calls."""
 
 import asyncio
-from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -47,21 +47,34 @@ def turns(share: float) -> Turns:
     return Turns(clocks.load)
 
 
+async def looks(share: float, *waiting_ops: int) -> int:
+    """How often a lane looks at its queue, which has so many calls each time, before it writes."""
+    counts = iter(waiting_ops)
+    async with asyncio.timeout(20):
+        await turns(share).gather(lambda: next(counts))
+    return len(waiting_ops) - len(list(counts))
+
+
 async def test_with_time_to_spare_nobody_waits() -> None:
-    waiting: Iterator[int] = iter([1])
-    await turns(0.5).gather(lambda: next(waiting, LARGE_BATCH_OPS))
-    assert next(waiting) == 1
+    assert await looks(0.5, 50, 60) == 1
+
+
+async def test_few_calls_are_not_kept_waiting_whatever_else_the_worker_does() -> None:
+    assert await looks(1.0, 1, 2) == 1
 
 
 async def test_a_busy_worker_lets_calls_come_until_they_are_many() -> None:
-    waiting: Iterator[int] = iter([1, 10, LARGE_BATCH_OPS])
-    await turns(1.0).gather(lambda: next(waiting))
-    assert next(waiting, None) is None
+    assert await looks(1.0, 10, 20, 50, LARGE_BATCH_OPS, LARGE_BATCH_OPS + 1) == 4
+
+
+async def test_a_busy_worker_waits_no_longer_when_no_more_come() -> None:
+    assert await looks(1.0, 10, 20, 20, 30) == 3
 
 
 async def test_a_busy_worker_waits_for_no_more_than_a_moment() -> None:
-    async with asyncio.timeout(20):
-        await turns(1.0).gather(lambda: 1)
+    counts = count(10)
+    await turns(1.0).gather(lambda: next(counts))
+    assert next(counts) < LARGE_BATCH_OPS
 
 
 async def test_with_little_to_write_one_is_let_in_after_the_other() -> None:
