@@ -6,6 +6,7 @@ import asyncpg
 
 from processor.domain.failures import StorageUnavailable
 from storage.errors import DATABASE_ERRORS, describe
+from storage.plans import PlanRenewal
 from storage.primary import connect_to_primary
 from storage.queries import load_queries
 
@@ -56,6 +57,7 @@ async def open_pool(dsn: str, *, connections: int, statement_timeout_seconds: fl
             server_settings=settings,
             connect=cast("Any", connect_to_primary),  # its type spells out each of the options
             init=_enter_service,
+            setup=PlanRenewal().renew,
             reset=_keep_session,
         )
     except DATABASE_ERRORS as error:

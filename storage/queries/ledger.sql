@@ -30,8 +30,8 @@ CROSS JOIN LATERAL (
 ) AS account;
 
 -- name: lock_accounts
--- Locks the accounts in the order of the array, which is sorted, so that every process locks them in the same
--- one. What it returns is of no use: rows that changed while it waited for their locks may be missing from it.
+-- Locks the accounts in the order of the array, which is sorted, so that every process locks them in the
+-- same one. What it returns is of no use: rows that changed while it waited for their locks may be missing.
 SELECT
 FROM unnest($2::bigint[]) AS wanted (member_id)
 CROSS JOIN LATERAL (
@@ -185,9 +185,9 @@ ON CONFLICT (chain_id, due_at, member_id) DO UPDATE SET times_noted = due.times_
 
 -- name: update_accounts
 -- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The
--- arrays are sorted by member, so that every process locks in the same order. It is kept because the last two
--- conditions, true of every row, let the planner expect so few rows that it looks each account up by itself: of
--- a table that was empty when it was analysed last, it would else read all accounts of the chain.
+-- arrays are sorted by member, so that every process locks in the same order. It is kept because the last
+-- two conditions, true of every row, let the planner expect so few rows that it looks each account up by
+-- itself: of a table that was empty when it was analysed last, it would else read all accounts of the chain.
 UPDATE account
 SET
     balance_points = changed.balance_points,

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -14,6 +14,7 @@ from storage.citus import DISTRIBUTED, distribute
 from storage.migrate import MigrationError
 from storage.pool import open_pool
 from storage.queries import load_queries
+from tests.integration.plans import nodes
 
 CHAIN_ID: Final = 1
 NOW_US: Final = time.time_ns() // 1_000
@@ -46,31 +47,6 @@ async def test_every_scan_is_of_one_chain(name: str, pool: asyncpg.Pool) -> None
     assert [scan for scan in of_tables if f"(chain_id = {CHAIN_ID})" not in scan.get("Index Cond", "")] == []
 
 
-# What a row is looked up by, beside its chain.
-LOOKED_UP_BY: Final = {
-    "read_accounts": "member_id",
-    "lock_accounts": "member_id",
-    "find_cards": "card",
-    "probe_keys": "idempotency_key",
-    "find_originals": "idempotency_key",
-    "find_followers": "original_key",
-    "update_accounts": "member_id",
-}
-
-
-@pytest.mark.parametrize("name", ARGUMENTS)
-async def test_every_row_is_looked_up_by_itself_whatever_is_known_of_the_table(
-    name: str, pool: asyncpg.Pool
-) -> None:
-    """A plan is kept: one that reads the whole chain is made when it has no members, and met when it has."""
-    await pool.execute("SELECT ensure_partition(now())")
-    for plan in (await explain(pool, name), await explain_shared(pool, name)):
-        scans = [node for node in nodes(plan) if "Relation Name" in node and "Index Cond" in node]
-        assert scans
-        by = rf"\({LOOKED_UP_BY[name]} = \w+\.{LOOKED_UP_BY[name]}\)"
-        assert [scan["Index Cond"] for scan in scans if not re.search(by, scan["Index Cond"])] == []
-
-
 @pytest.mark.parametrize("name", ARGUMENTS)
 async def test_citus_sends_it_to_one_shard(name: str, citus_dsn: str) -> None:
     async with await open_pool(citus_dsn, connections=1, statement_timeout_seconds=10) as pool:
@@ -82,9 +58,11 @@ async def test_citus_sends_it_to_one_shard(name: str, citus_dsn: str) -> None:
 @pytest.mark.parametrize("name", ARGUMENTS)
 async def test_of_several_chains_every_scan_is_of_one_at_a_time(name: str, pool: asyncpg.Pool) -> None:
     await pool.execute("SELECT ensure_partition(now())")
+    statement = f"EXPLAIN (FORMAT JSON) {SHARED_SQL[name]}"
+    [row] = await pool.fetch(statement, [CHAIN_ID, CHAIN_ID + 1], *ARGUMENTS[name])
     scans = [
         node
-        for node in nodes(await explain_shared(pool, name))
+        for node in nodes(json.loads(row[0]))
         if "Relation Name" in node and "Scan" in node.get("Node Type", "")
     ]
     assert scans
@@ -100,24 +78,7 @@ async def test_without_citus_nothing_is_distributed(database: str) -> None:
         await distribute(database)
 
 
-async def explain_shared(pool: asyncpg.Pool, name: str) -> Any:
-    statement = f"EXPLAIN (FORMAT JSON) {SHARED_SQL[name]}"
-    [row] = await pool.fetch(statement, [CHAIN_ID, CHAIN_ID + 1], *ARGUMENTS[name])
-    return json.loads(row[0])
-
-
 async def explain(pool: asyncpg.Pool, name: str) -> Any:
     """The plan as the service's own connections make it."""
     [row] = await pool.fetch(f"EXPLAIN (FORMAT JSON) {SQL[name]}", CHAIN_ID, *ARGUMENTS[name])
     return json.loads(row[0])
-
-
-def nodes(plan: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object in a plan, however deep."""
-    if isinstance(plan, dict):
-        yield plan
-        for inner in plan.values():
-            yield from nodes(inner)
-    elif isinstance(plan, list):
-        for inner in plan:
-            yield from nodes(inner)
