@@ -1,7 +1,7 @@
-"""Gathers concurrent calls into batches: a lane that is free takes whatever has queued, at once.
+"""Gathers concurrent calls into batches: a lane that is free takes whatever has queued.
 
-An idle service adds no latency, a busy one batches by itself; there are no timers. Calls of one member always
-meet in the same lane, so they apply in the order of their arrival.
+An idle service adds no latency, a busy one batches by itself, and waits a moment for more (see `turns`).
+Calls of one member always meet in the same lane, so they apply in the order of their arrival.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         256, ge=1, le=256, description="Chains that share one batch, at most; 1 on Citus"
     )
     queue_ops_max: int = Field(
-        20_000, ge=1_000, le=10_000_000, description="Operations of one chain that may wait in one worker"
+        10_000, ge=1_000, le=10_000_000, description="Operations of one chain that may wait in one worker"
     )
 
     queue_bytes_max: int = Field(
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         100, ge=1, le=100_000, description="Reads of one chain that may wait or be under way in one worker"
     )
     calls_max: int = Field(
-        4_000, ge=10, le=1_000_000, description="Calls and streams that may be under way in one worker"
+        2_000, ge=10, le=1_000_000, description="Calls and streams that may be under way in one worker"
     )
 
     statement_timeout_seconds: Seconds = Field(

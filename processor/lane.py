@@ -73,7 +73,8 @@ class Lane:
         """Apply batches for ever."""
         while True:
             await self._has_calls.wait()
-            await self._turns.gather(self._waiting_ops)
+            if not self._set_aside:
+                await self._turns.gather(self._waiting_ops)
             async with self._turns.turn(self._waiting_ops()):
                 await self._apply(self._take())
             hit("between_batches")

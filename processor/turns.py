@@ -1,4 +1,4 @@
-"""Lanes with little to write take turns and their time: what arrives meanwhile goes into larger batches.
+"""Lanes with little to write take turns, and gather calls: what arrives meanwhile goes into larger batches.
 
 A transaction costs as much as some thirty operations, in the worker and in PostgreSQL, so two small ones at a
 time are dearer than one after the other, and both are done no sooner. A lane with much to write waits for
@@ -13,9 +13,9 @@ from typing import Final
 from processor.thread_load import ThreadLoad
 
 LARGE_BATCH_OPS: Final = 100
-# So many that came while the last batch was written, to a worker that computes for so much of the time: there
-# are more at the door that it has not read yet.
+# Where so many came while the last batch was written, more are coming.
 _GATHER_OPS_MIN: Final = 4
+# A worker that computes for so much of the time has calls at its door that it has not read yet.
 _BUSY_SHARE: Final = 0.6
 _GATHER_SECONDS_MAX: Final = 0.05
 _LOOK_SECONDS: Final = 0.003
@@ -34,8 +34,8 @@ class Turns:
     async def gather(self, waiting_ops: Callable[[], int]) -> None:
         """Let more calls come, but not for long, if many have and the worker has little time to spare.
 
-        It loses none by that: while the lane waits, it reads calls. Where it has time to spare, or no more
-        come, nobody waits.
+        Such a worker loses no time by that: while the lane waits, it reads calls. Where it has time to spare,
+        or no more come, nobody waits.
         """
         seen, now = 0, waiting_ops()
         if self._load.share() < _BUSY_SHARE or now < _GATHER_OPS_MIN:

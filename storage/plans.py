@@ -29,10 +29,13 @@ class PlanRenewal:
         """Forget the plans of a connection if that was not done lately; costs a round trip then."""
         now = self._clock()
         process = connection.get_server_pid()
-        if now - self._renewed_at.setdefault(process, now) < self._seconds_max:
+        if process in self._renewed_at and now - self._renewed_at[process] < self._seconds_max:
             return
-        await connection.execute("DISCARD PLANS")
-        self._renewed_at = {
-            each: at for each, at in self._renewed_at.items() if now - at < 2 * self._seconds_max
-        }
+        try:
+            await connection.execute("DISCARD PLANS")
+        except BaseException:
+            # Else the pool would close it in good order, which takes long where PostgreSQL stands still.
+            connection.terminate()
+            raise
+        self._renewed_at = {each: at for each, at in self._renewed_at.items() if now - at < self._seconds_max}
         self._renewed_at[process] = now

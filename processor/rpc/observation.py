@@ -64,6 +64,8 @@ class Watch:
 
     def __exit__(self, *raised: object) -> None:
         call = self._call
-        self._opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
-        self._observer.finish(call, self._metadata)
-        self._span.__exit__(*raised)  # type: ignore[arg-type]
+        try:
+            self._opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
+            self._observer.finish(call, self._metadata)
+        finally:
+            self._span.__exit__(*raised)  # type: ignore[arg-type]

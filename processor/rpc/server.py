@@ -109,6 +109,7 @@ async def start_server(
     age = ConnectionAge(connection_age_seconds_max, connection_age_grace_seconds)
     server = grpc.aio.server(
         options=grpcio_options(round(_TOLD_FACTOR * message_bytes_max), calls_max, age),
+        maximum_concurrent_rpcs=round(_TOLD_FACTOR * calls_max),
     )
     health_servicer = await _add_services(server, methods)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

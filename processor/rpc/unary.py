@@ -48,6 +48,7 @@ class UnaryMethod:
         deadline: float,
     ) -> Reply:
         with self._admission.places:
+            # A caller that is known costs no coroutine.
             caller = self._admission.known_caller(metadata) or await self._admission.caller(metadata)
             call.chain = self._admission.chain_name(caller)
             # Not before the key is known: where the transport can wait, a stranger's message takes no memory.

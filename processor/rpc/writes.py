@@ -39,6 +39,7 @@ class WriteMethod(Generic[M]):
     async def __call__(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """Apply the operation. Raises Refused."""
         command = self._read(caller, data)
+        # Nearly always there is room and nothing to look up, and then it is queued with less around it.
         group = self._batcher.offer(caller.chain_id, command, deadline)
         replies = await (
             group.replies() if group else self._batcher.submit(caller.chain_id, (command,), deadline)

@@ -187,7 +187,7 @@ ON CONFLICT (chain_id, due_at, member_id) DO UPDATE SET times_noted = due.times_
 -- Leaves an account alone that has changed since it was read: its sequence is not the expected one. The
 -- arrays are sorted by member, so that every process locks in the same order. It is kept because the last
 -- two conditions, true of every row, let the planner expect so few rows that it looks each account up by
--- itself: of a table that was empty when it was analysed last, it would else read all accounts of the chain.
+-- itself: of a table that was never analysed, it would else read all accounts of the chain.
 UPDATE account
 SET
     balance_points = changed.balance_points,
