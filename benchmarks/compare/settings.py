@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 8
 UNARY_IN_FLIGHT: Final = 512
 BATCHES_IN_FLIGHT: Final = 8
 BATCH_OPS: Final = 500

@@ -96,8 +96,8 @@ def _stop(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
 
 def serve_on(process: subprocess.Popen[bytes]) -> None:
     """Wait for Ctrl-C. Raises CommandError if the service ends before."""
-    print_note("Serving until Ctrl-C.")
     try:
+        print_note("Serving until Ctrl-C.")
         status = process.wait()
     except KeyboardInterrupt:
         print_note("Stopping: finishing what is queued, then PostgreSQL.")

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import grpc
 
-STREAMS_PER_CONNECTION_MAX: Final = 128
+STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
 
 
