@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 4
 UNARY_IN_FLIGHT: Final = 512
 BATCHES_IN_FLIGHT: Final = 8
 BATCH_OPS: Final = 500
