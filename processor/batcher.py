@@ -157,13 +157,17 @@ class Batcher:
             lane.put(chain_id, call)
 
     def _lanes_of(self, chain_id: int, calls: Sequence[Call]) -> list[Lane]:
-        """A lane for each call: that of its member, or that of an earlier call with the same key, if any."""
+        """A lane for each call: that of its member.
+
+        One lane for all if a key is used for members of different ones: no other placing keeps the order of
+        the calls under a key and of those of each member.
+        """
+        lanes = [self._lane_of(chain_id, call.command) for call in calls]
         by_key: dict[str, Lane] = {}
-        lanes = []
-        for call in calls:
-            lane = self._lane_of(chain_id, call.command)
+        for lane, call in zip(lanes, calls, strict=True):
             key = call.command.idempotency_key
-            lanes.append(by_key.setdefault(key, lane) if key else lane)
+            if key and by_key.setdefault(key, lane) is not lane:
+                return lanes[:1] * len(calls)
         return lanes
 
     def _lane_of(self, chain_id: int, command: Command) -> Lane:

@@ -1,15 +1,24 @@
 """Batches and streams: each operation by itself, each result in its place."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import pytest
 
 from loyalty.v1.transaction_service_pb2 import ProcessBatchRequest
+from storage.pool import connect
 from tests.chains import Chain
 from tests.client import Till
 from tests.requests import Write, accrue, checkout, redeem
+from tests.server import Server
 
 pytestmark = pytest.mark.xdist_group("server")
+
+_WAITING: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def test_four_bad_operations_of_1000_fail_alone(till: Till, chain: Chain) -> None:
@@ -55,6 +64,49 @@ async def test_operations_of_one_member_apply_in_their_order(till: Till, chain: 
     assert {answer.reason for answer in answers} == {""}
     assert [answer.operation.member_sequence for answer in answers] == list(range(1, 1_001))
     assert [answer.operation.balance_points for answer in answers] == [5, 0] * 500
+
+
+async def test_a_key_of_another_member_brings_no_call_before_those_of_its_own(
+    server: Server, chain: Chain
+) -> None:
+    """Members 3 and 5 share a lane, which waits for the row of 5; the unknown one and 4 have the other."""
+    unknown = accrue(999_998)
+    batch: list[Write] = [accrue(3), unknown, accrue(3, idempotency_key=unknown.idempotency_key)]
+    async with Till(server.address, chain.api_key) as till:
+        # The first write of a chain locks more than its member.
+        assert not (await till.write(accrue(4))).reason
+        async with _locked(chain, member_id=5) as is_anyone_waiting:
+            locked = asyncio.create_task(till.write(accrue(5)))
+            while not await is_anyone_waiting():
+                assert not locked.done()
+            answers = asyncio.create_task(till.batch(batch))
+            other_lane = asyncio.create_task(till.write(accrue(4)))
+            assert not (await other_lane).reason
+            assert not locked.done()
+        first, refused, last = await answers
+        assert not (await locked).reason
+    assert refused.reason == "MEMBER_NOT_FOUND"
+    assert [first.operation.member_sequence, last.operation.member_sequence] == [1, 2]
+
+
+@asynccontextmanager
+async def _locked(chain: Chain, member_id: int) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Hold the lock of an account; what it yields tells whether anybody waits for one."""
+    connection = await connect(chain.dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT 1 FROM account WHERE chain_id = $1 AND member_id = $2 FOR UPDATE",
+                chain.chain_id,
+                member_id,
+            )
+
+            async def is_anyone_waiting() -> bool:
+                return bool(await connection.fetchval(_WAITING))
+
+            yield is_anyone_waiting
+    finally:
+        await connection.close()
 
 
 async def test_equal_keys_in_one_batch_are_as_two_calls(till: Till, chain: Chain) -> None:
