@@ -10,7 +10,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from monitoring.rules import series_by_alert, series_names
 from processor import gauges, metrics
-from processor.labels import CHAINS_MAX, TERMINALS_MAX
+from processor.domain.command import Kind
+from processor.labels import CHAINS_MAX, TERMINALS_AFTER, TERMINALS_MAX
 from processor.place import Worker
 from processor.rpc import metrics as rpc_metrics
 from processor.supervisor import FleetMetrics
@@ -24,9 +25,9 @@ ABSENT_UNTIL: Final[Mapping[str, str]] = {
     "loyalty_call_seconds": "the first call of a chain",
     "loyalty_operations_total": "there is a chain",
     "loyalty_replays_total": "the first repeat",
-    "loyalty_points_issued_total": "the first operation of a chain",
-    "loyalty_points_redeemed_total": "the first operation of a chain",
-    "loyalty_points_expired_total": "the first operation of a chain",
+    "loyalty_points_issued_total": "there is a chain",
+    "loyalty_points_redeemed_total": "there is a chain",
+    "loyalty_points_expired_total": "there is a chain",
     "loyalty_key_conflicts_total": "the first reused key",
     "loyalty_outstanding_points": "the first measuring with a member",
     "loyalty_replica_lag_seconds": "a standby streams",
@@ -34,19 +35,23 @@ ABSENT_UNTIL: Final[Mapping[str, str]] = {
 
 LABELS: Final[Mapping[str, str]] = {
     "cause": "why a batch was not committed: `conflict`, `unknown` (outcome of COMMIT), `unavailable`",
-    "chain": f"the chain's name; {CHAINS_MAX} per worker, the rest share `other`",
+    "chain": f"the chain's name; {CHAINS_MAX} per worker, the rest share `other`; empty: not known yet",
     "code": "the gRPC code that the call ended with, as `OK`, `UNAVAILABLE`",
     "grpc_code": "the same",
     "grpc_method": "the method, as `Accrue`",
     "grpc_service": "the service with its package, as `loyalty.v1.TransactionService`",
     "grpc_type": "`unary` or `bidi_stream`",
-    "kind": "`accrue`, `redeem` or `checkout`",
+    "kind": ", ".join(f"`{kind.name.lower()}`" for kind in Kind),
     "method": "the method, as `Accrue`",
     "outcome": "`APPLIED`, or the reason of the refusal as in the contract's `ErrorReason`",
+    "reason": "as in the contract's `ErrorReason`",
     "replica": "the standby's `application_name`",
     "state": "`idle` or `used`",
     "table": "`account`, `card`, `due`, `operation` or `tally`, each with all of its partitions",
-    "terminal": f"`store_id/terminal_id`; {TERMINALS_MAX} per worker, the rest share `other`",
+    "terminal": (
+        f"`store_id/terminal_id` from its {TERMINALS_AFTER}th conflict in a worker on, for {TERMINALS_MAX} of"
+        " them; all others share `other`"
+    ),
     "version": "the version of the service",
     "worker": "the worker's place in its server, from 0; a successor continues it",
 }

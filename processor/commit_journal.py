@@ -115,9 +115,7 @@ def _format_note(counts: Sequence[RecordedCounts], witness: Operation) -> bytes:
 
 
 def _format_counts(counts: RecordedCounts) -> list[object]:
-    chain, by_kind_and_outcome, *points = counts
-    operations = [(*pair, count) for pair, count in by_kind_and_outcome.items()]
-    return [chain, operations, *points]
+    return [counts.chain, [(*of_what, *sums) for of_what, sums in counts.sums.items()]]
 
 
 def _parse_note(text: bytes) -> Note:
@@ -126,6 +124,8 @@ def _parse_note(text: bytes) -> Note:
 
 
 def _parse_counts(parsed: Sequence[Any]) -> RecordedCounts:
-    chain, operations, *points = parsed
-    by_kind_and_outcome = {(kind, outcome): count for kind, outcome, count in operations}
-    return RecordedCounts(chain, by_kind_and_outcome, *points)
+    chain, sums = parsed
+    return RecordedCounts(
+        chain,
+        {(kind, outcome): (count, issued, redeemed) for kind, outcome, count, issued, redeemed in sums},
+    )

@@ -43,6 +43,17 @@ WORKER_RESIDENT_BYTES: Final = Gauge(
     ["worker"],
     multiprocess_mode="livemostrecent",
 )
+WORKER_CALLS: Final = Gauge(
+    "loyalty_worker_calls",
+    "Calls under way in a worker, each second anew. Near loyalty_calls_max: calls are soon refused.",
+    ["worker"],
+    multiprocess_mode="livemostrecent",
+)
+CALLS_MAX: Final = Gauge(
+    "loyalty_calls_max",
+    "Calls that may be under way in one worker. The bound to judge loyalty_worker_calls by.",
+    multiprocess_mode="livemax",
+)
 WORKER_CPU_SECONDS: Final = Counter(
     "loyalty_worker_cpu_seconds",
     "Seconds of processor time of a worker, user and system. A rate near 1: it needs another worker.",
@@ -203,11 +214,13 @@ class ProcessGauges:
 
     def __init__(self, worker: int) -> None:
         self._resident_bytes = WORKER_RESIDENT_BYTES.labels(str(worker))
+        self._calls = WORKER_CALLS.labels(str(worker))
         self._cpu_seconds = WORKER_CPU_SECONDS.labels(str(worker))
         self._counted_seconds = 0.0
 
-    def show(self) -> None:
-        """Show memory and processor time as they are now."""
+    def show(self, calls: int) -> None:
+        """Show memory and processor time as they are now, and how many calls are under way."""
+        self._calls.set(calls)
         resident_pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         self._resident_bytes.set(resident_pages * _PAGE_BYTES)
         usage = resource.getrusage(resource.RUSAGE_SELF)

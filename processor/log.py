@@ -12,8 +12,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _NEVER_LOGGED: Final = frozenset(
     {"api_key", "authorization", "card", "dsn", "idempotency_key", "member_id", "password", "receipt_id"}
 )
-# A phone number is a card, and may stand in a text that comes from elsewhere: a till's key, a traceback.
+# A phone's or a card's number may stand in a text that comes from elsewhere: a till's key, a traceback. Cards
+# that machines read have 13 digits (EAN-13) to 19 (ISO/IEC 7812), of which the last four may be shown.
 _PHONE_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_CARD_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{9,}(?=[0-9]{4}(?![0-9]))")
 
 
 def configure_log(level: str, form: str, **fields: object) -> None:
@@ -69,8 +71,8 @@ def _hide_personal_data(_logger: WrappedLogger, _method: str, event: EventDict) 
     if "exception" in event:
         event["exception"] = _without_row_contents(event["exception"])
     for name, value in event.items():
-        if isinstance(value, str) and "+" in value:
-            event[name] = _PHONE_NUMBER.sub("***", value)
+        if isinstance(value, str):
+            event[name] = _CARD_NUMBER.sub("***", _PHONE_NUMBER.sub("***", value))
     return event
 
 

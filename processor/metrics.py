@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor.call import Call
-from processor.domain.command import SALE_KINDS, Command, Kind
+from processor.domain.command import CALLED_KINDS, SALE_KINDS, Command, Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome, is_recorded
@@ -78,13 +78,13 @@ REPLAYS: Final = Counter(
 )
 POINTS_ISSUED: Final = Counter(
     "loyalty_points_issued",
-    "Points that members earned. As the ledger's own sum, also after kills; what the program costs.",
-    ["chain"],
+    "Points that came to members: sales earn, returns give back. As the ledger's own sum, also after kills.",
+    ["chain", "kind"],
 )
 POINTS_REDEEMED: Final = Counter(
     "loyalty_points_redeemed",
-    "Points that members spent. As the ledger's own sum, also after kills; what the program pays out.",
-    ["chain"],
+    "Points that left members: sales spend, returns take back. As the ledger's own sum, also after kills.",
+    ["chain", "kind"],
 )
 POINTS_EXPIRED: Final = Counter(
     "loyalty_points_expired",
@@ -126,25 +126,23 @@ Totals = dict[Series, int]
 
 
 class RecordedCounts(NamedTuple):
-    """What a batch adds to the ledger of a chain: operations by (kind, outcome), and points."""
+    """What a batch adds to a chain's ledger, by (kind, outcome): operations, points issued and redeemed."""
 
     chain: str
-    operations: dict[tuple[int, int], int]
-    issued_points: int
-    redeemed_points: int
-    expired_points: int = 0
+    sums: dict[tuple[int, int], tuple[int, int, int]]
 
 
 def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCounts:
     """Count the rows of a batch that are one chain's."""
-    expired_points = sum([row.redeemed_points for row in operations if row.kind is Kind.EXPIRE])
-    return RecordedCounts(
-        chain,
-        dict(Tally([(row.kind, row.outcome) for row in operations])),
-        sum([row.earned_points for row in operations]),
-        sum([row.redeemed_points for row in operations]) - expired_points,
-        expired_points,
-    )
+    sums: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for row in operations:
+        of_what = row.kind, row.outcome
+        count, issued_points, redeemed_points = sums.get(of_what, _NOTHING)
+        sums[of_what] = count + 1, issued_points + row.earned_points, redeemed_points + row.redeemed_points
+    return RecordedCounts(chain, sums)
+
+
+_NOTHING: Final = (0, 0, 0)
 
 
 class BatcherMetrics:
@@ -203,10 +201,17 @@ class LedgerMetrics:
         }
 
     def expect_chain(self, chain_name: str) -> None:
-        """Have every failure of a chain's sales counted from 0; chains beyond the bound share theirs."""
+        """Have a chain's failures, and the points of its sales, counted from 0.
+
+        Chains beyond the bound share theirs.
+        """
         chain = CHAINS.label(chain_name)
-        for kind, outcome in product(SALE_KINDS, UNRECORDED):
+        for kind, outcome in product(CALLED_KINDS, UNRECORDED):
             _operations_child(chain, kind, outcome)
+        for kind in SALE_KINDS:
+            POINTS_ISSUED.labels(chain, kind.name.lower())
+            POINTS_REDEEMED.labels(chain, kind.name.lower())
+        POINTS_EXPIRED.labels(chain)
 
     def count_recorded(self, counts: Sequence[RecordedCounts], promise: Callable[[Totals], object]) -> None:
         """Count the operations of a batch that is committed; `promise` is told the new totals before."""
@@ -296,13 +301,16 @@ def _exact(series: Series) -> _ExactCounter:
 
 def _increments(counts: RecordedCounts) -> Totals:
     chain = CHAINS.label(counts.chain)
-    operations: Totals = {
-        ("operations", chain, Kind(kind).name.lower(), Outcome(outcome).name): count
-        for (kind, outcome), count in counts.operations.items()
-    }
-    return {
-        **operations,
-        ("points_issued", chain): counts.issued_points,
-        ("points_redeemed", chain): counts.redeemed_points,
-        ("points_expired", chain): counts.expired_points,
-    }
+    found: Tally[Series] = Tally()
+    for (kind, outcome), (operations, issued_points, redeemed_points) in counts.sums.items():
+        kind_name = Kind(kind).name.lower()
+        found["operations", chain, kind_name, Outcome(outcome).name] += operations
+        found["points_issued", chain, kind_name] += issued_points
+        found[_series_of_redeemed(chain, kind)] += redeemed_points
+    return +found
+
+
+def _series_of_redeemed(chain: str, kind: int) -> Series:
+    if kind == Kind.EXPIRE:
+        return "points_expired", chain
+    return "points_redeemed", chain, Kind(kind).name.lower()

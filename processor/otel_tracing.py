@@ -19,7 +19,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from processor.tracing import NO_SPAN, Span
 
-_SERVICE: Final = "loyalty.v1.TransactionService"
 _W3C: Final = frozenset(TraceContextTextMapPropagator().fields)
 _STEPS_BELONG_TO_A_BATCH: Final = context.create_key("loyalty.batch")
 
@@ -67,9 +66,10 @@ class OtelTracing:
 
     @contextmanager
     def _traced_call(self, method: str, parent: context.Context) -> Iterator[CallSpan]:
-        attributes = {"rpc.system": "grpc", "rpc.service": _SERVICE, "rpc.method": method}
+        service, _, name = method.partition("/")
+        attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
         with self._tracer.start_as_current_span(
-            f"{_SERVICE}/{method}", context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
+            method, context=parent, kind=trace.SpanKind.SERVER, attributes=attributes
         ) as span:
             yield CallSpan(span)
 

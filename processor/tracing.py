@@ -20,7 +20,7 @@ class Tracing(Protocol):
     """The spans of a worker: one a call, one a batch, linked to each other, and the steps of the batch."""
 
     def call(self, method: str, metadata: Iterable[tuple[str, object]]) -> AbstractContextManager[Span]:
-        """The span of a call; its parent is what the caller's W3C `traceparent` names."""
+        """The span of a call of SERVICE/METHOD; its parent is what the caller's W3C `traceparent` names."""
         ...
 
     def link(self) -> object | None:

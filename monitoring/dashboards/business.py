@@ -24,15 +24,16 @@ def business() -> Dashboard:
 
 def _today() -> Row:
     operations = f"sum(increase({select('loyalty_operations_total', CHAIN, _APPLIED)}[{_DAY}]))"
-    issued, redeemed = _of_day("loyalty_points_issued_total"), _of_day("loyalty_points_redeemed_total")
+    issued = _of_day("loyalty_points_issued_total", _EARNING)
+    redeemed = _of_day("loyalty_points_redeemed_total", _SPENDING)
     replays = rate("loyalty_replays_total", CHAIN)
     everything = f"({replays} + {rate('loyalty_operations_total', CHAIN)})"
     return Row(
         "In 24 hours",
         [
             figure("Operations applied", "short", operations, "In 24 hours."),
-            figure("Points issued", "short", issued, "In 24 hours."),
-            figure("Points redeemed", "short", redeemed, "In 24 hours."),
+            figure("Points issued", "short", issued, "By sales, in 24 hours."),
+            figure("Points redeemed", "short", redeemed, "By sales and orders, in 24 hours."),
             figure("Redeemed, of issued", "percentunit", f"{redeemed} / {issued}", "In 24 hours."),
             figure(
                 "Points owed",
@@ -51,6 +52,10 @@ def _today() -> Row:
 
 
 _APPLIED: Final = 'outcome="APPLIED"'
+_EARNING: Final = 'kind=~"accrue|checkout"'
+_SPENDING: Final = 'kind=~"redeem|checkout|capture"'
+_ADJUSTING: Final = 'kind="adjust"'
+_UNDOING: Final = 'kind=~"reverse|return"'
 
 
 def _proof() -> Row:
@@ -93,8 +98,8 @@ def _proof() -> Row:
     )
 
 
-def _of_day(counter: str) -> str:
-    return f"sum(increase({select(counter, CHAIN)}[{_DAY}]))"
+def _of_day(counter: str, matcher: str) -> str:
+    return f"sum(increase({select(counter, CHAIN, matcher)}[{_DAY}]))"
 
 
 def _points() -> Row:
@@ -106,16 +111,19 @@ def _points() -> Row:
                 "Issued, redeemed and expired",
                 "short",
                 [
-                    Query(rate("loyalty_points_issued_total", CHAIN), "issued"),
-                    Query(rate("loyalty_points_redeemed_total", CHAIN), "redeemed"),
+                    Query(rate("loyalty_points_issued_total", CHAIN, _EARNING), "issued"),
+                    Query(rate("loyalty_points_redeemed_total", CHAIN, _SPENDING), "redeemed"),
                     Query(rate("loyalty_points_expired_total", CHAIN), "expired"),
+                    Query(rate("loyalty_points_redeemed_total", CHAIN, _UNDOING), "taken back"),
+                    Query(rate("loyalty_points_issued_total", CHAIN, _UNDOING), "given back"),
+                    Query(rate("loyalty_points_issued_total", CHAIN, _ADJUSTING), "added by adjustments"),
                 ],
                 "Points a second.",
             ),
             graph(
                 "Issued by chain",
                 "short",
-                [Query(rate("loyalty_points_issued_total", CHAIN, by="chain"), "{{chain}}")],
+                [Query(rate("loyalty_points_issued_total", CHAIN, _EARNING, by="chain"), "{{chain}}")],
                 "Points a second.",
             ),
             graph("Owed by chain", "short", [Query(owed, "{{chain}}")], "The liability.", is_stacked=True),
@@ -126,13 +134,13 @@ def _points() -> Row:
 def _operations() -> Row:
     applied = rate("loyalty_operations_total", CHAIN, _APPLIED, by="kind")
     by_chain = rate("loyalty_operations_total", CHAIN, _APPLIED, by="chain")
-    refused = rate("loyalty_operations_total", CHAIN, 'outcome!="APPLIED"', by="outcome")
+    refused = rate("loyalty_refusals_total", CHAIN, by="reason")
     return Row(
         "Operations",
         [
             graph("Applied by kind", "ops", [Query(applied, "{{kind}}")], "Effects.", is_stacked=True),
             graph("Applied by chain", "ops", [Query(by_chain, "{{chain}}")], "Effects."),
-            graph("Refused by reason", "ops", [Query(refused, "{{outcome}}")], "No effect."),
+            graph("Refused by reason", "ops", [Query(refused, "{{reason}}")], "What tills hear."),
         ],
     )
 

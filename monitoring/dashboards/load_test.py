@@ -124,6 +124,7 @@ def _saturation() -> Row:
     cpu = rate("loyalty_worker_cpu_seconds_total", by="worker")
     busy = f"clamp_max({rate('loyalty_lane_busy_seconds_total')} / sum({select('loyalty_lanes')}), 1)"
     queue = f"max({select('loyalty_queue_operations')}) / max({select('loyalty_queue_operations_max')})"
+    calls = f"max({select('loyalty_worker_calls')}) / max({select('loyalty_calls_max')})"
     return Row(
         "What saturates first",
         [
@@ -134,6 +135,7 @@ def _saturation() -> Row:
                     Query(f"max({cpu})", "busiest worker's core"),
                     Query(busy, "lanes"),
                     Query(queue, "queue"),
+                    Query(calls, "calls"),
                 ],
                 "Whatever is at 100 % first is the limit.",
             ),

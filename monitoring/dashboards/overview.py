@@ -8,6 +8,7 @@ from monitoring.dashboards.panels import (
     CHAIN,
     QUARTER,
     SERVER,
+    SINGLE_WRITES,
     WRITES,
     Query,
     Row,
@@ -25,7 +26,6 @@ _WINDOWS: Final = 'window=~"5m|1h|3d"'
 _AVAILABILITY: Final = 'slo=~"operations|calls"'
 _LATENCY: Final = 'slo="latency"'
 _OUR_FAULTS: Final = 'grpc_code=~"UNAVAILABLE|INTERNAL|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED"'
-_ONE_OPERATION: Final = 'grpc_method=~"Accrue|Redeem|Checkout"'
 _FIRING: Final = f'ALERTS{{alertname=~"Loyalty.*", alertstate="firing", {SERVER}}}'
 _REFUSED: Final = 'outcome!="APPLIED"'
 
@@ -65,8 +65,8 @@ def _now() -> Row:
             figure(
                 "Latency p99",
                 "s",
-                quantile(0.99, "grpc_server_handling_seconds", _ONE_OPERATION),
-                "Of calls that write one operation; red above the objective.",
+                quantile(0.99, "grpc_server_handling_seconds", SINGLE_WRITES),
+                "Of calls of one write; red above the objective.",
                 bad_above=latency_objective_seconds(),
             ),
             figure(
@@ -141,8 +141,8 @@ def _calls() -> Row:
             graph(
                 "Latency of writes",
                 "s",
-                quantiles("grpc_server_handling_seconds", _ONE_OPERATION),
-                "Of calls that write one operation; the line is the objective.",
+                quantiles("grpc_server_handling_seconds", SINGLE_WRITES),
+                "Of calls of one write; the line is the objective.",
                 limit=latency_objective_seconds(),
             ),
         ],

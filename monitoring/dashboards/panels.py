@@ -49,7 +49,9 @@ _RED: Final = "red"
 # Installations are told apart by (namespace, job), as the alerts do.
 SERVER: Final = 'namespace=~"$namespace", job=~"$job"'
 CHAIN: Final = 'chain=~"$chain"'
-WRITES: Final = 'grpc_method=~"Accrue|Redeem|Checkout|ProcessBatch"'
+# As the objectives of the service have them.
+WRITES: Final = 'grpc_method!~"Get.*|List.*|Quote|ProcessStream"'
+SINGLE_WRITES: Final = 'grpc_method!~"Get.*|List.*|Quote|Process.*"'
 
 
 class Query(NamedTuple):

@@ -3,7 +3,6 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from monitoring.dashboards.panels import (
-    CHAIN,
     HALF,
     QUARTER,
     Query,
@@ -65,7 +64,8 @@ def _rpc() -> Row:
 
 def _queue() -> Row:
     used = f"max({select('loyalty_queue_operations')}) / max({select('loyalty_queue_operations_max')})"
-    full = rate("loyalty_operations_total", CHAIN, 'outcome="QUEUE_FULL"', by="chain")
+    calls = f"max({select('loyalty_worker_calls')}) / max({select('loyalty_calls_max')})"
+    full = rate("loyalty_refusals_total", 'reason="QUEUE_FULL"', by="chain")
     return Row(
         "2. queue",
         [
@@ -76,10 +76,13 @@ def _queue() -> Row:
                 "Of the oldest operation of each batch. Long: the lanes are too slow or too few.",
             ),
             graph(
-                "Open operations, of what one queue takes",
+                "Open, of what a worker takes",
                 "percentunit",
-                [Query(used, "used")],
-                "All queues together, by the bound of one.",
+                [
+                    Query(used, "operations, all queues by the bound of one"),
+                    Query(calls, "calls, fullest worker"),
+                ],
+                "What comes beyond is refused.",
                 limit=limit("LoyaltyQueueNearlyFull"),
             ),
             graph(

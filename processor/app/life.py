@@ -110,7 +110,7 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
     batcher.start()
     server = await start_rpc(worker, batcher)
     health = asyncio.create_task(watch_health(worker, server), name="health")
-    tasks = [*batcher.tasks, health, *_watch(worker, batcher, metrics)]
+    tasks = [*batcher.tasks, health, *_watch(worker, batcher, server, metrics)]
     try:
         yield Parts(batcher, server, health, tasks)
     finally:
@@ -119,7 +119,9 @@ async def _serving(worker: Worker) -> AsyncIterator[Parts]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _watch(worker: Worker, batcher: Batcher, metrics: LedgerMetrics) -> list[asyncio.Task[object]]:
+def _watch(
+    worker: Worker, batcher: Batcher, server: RpcServer, metrics: LedgerMetrics
+) -> list[asyncio.Task[object]]:
     settings, storage = worker.settings, worker.storage
     watches = {
         "directory": storage.directory.watch(settings.directory_refresh_seconds),
@@ -127,7 +129,7 @@ def _watch(worker: Worker, batcher: Batcher, metrics: LedgerMetrics) -> list[asy
             settings.partitions_ahead, settings.partition_check_seconds
         ),
         "due": see_to_due(storage, batcher, settings.due_interval_seconds),
-        "worker gauges": show_worker(worker),
+        "worker gauges": show_worker(worker, server),
         "chains": show_chains(worker, metrics),
         "loop lag": observe_loop_lag(),
     }

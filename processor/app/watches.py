@@ -9,6 +9,7 @@ from processor.app.parts import Worker
 from processor.commit_journal import CommitJournal, Note
 from processor.domain.failures import StorageFailure, StorageUnavailable
 from processor.gauges import (
+    CALLS_MAX,
     DATABASE_UP,
     DUE_LAG_SECONDS,
     PARTITION_RUNWAY_SECONDS,
@@ -59,8 +60,9 @@ async def _why_unavailable(probe: Probe) -> str:
     return ""
 
 
-async def show_worker(worker: Worker) -> NoReturn:
+async def show_worker(worker: Worker, server: RpcServer) -> NoReturn:
     """Keep the gauges of this process."""
+    CALLS_MAX.set(server.places.places_max)
     process = ProcessGauges(worker.place)
     used, idle = POOL_CONNECTIONS.labels("used"), POOL_CONNECTIONS.labels("idle")
     while True:
@@ -68,7 +70,7 @@ async def show_worker(worker: Worker) -> NoReturn:
         used.set(connections.used)
         idle.set(connections.idle)
         PARTITION_RUNWAY_SECONDS.set(worker.storage.partitions.runway_seconds())
-        process.show()
+        process.show(server.places.taken)
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
 
 

@@ -25,6 +25,7 @@ class Kind(IntEnum):
 
 
 SALE_KINDS: Final = frozenset({Kind.ACCRUE, Kind.REDEEM, Kind.CHECKOUT})
+CALLED_KINDS: Final = frozenset(kind for kind in Kind if kind < Kind.ACTIVATE)
 # Keys of the service's own operations begin so; a till's may not.
 SYSTEM_KEY_PREFIX: Final = "system:"
 

@@ -1,8 +1,10 @@
 """The standard gRPC server metrics, and the golden signals by chain; every label child is made once."""
 
 import asyncio
+from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from time import perf_counter
 from typing import Final
 
@@ -10,7 +12,9 @@ import grpc
 from prometheus_client import Counter
 
 from processor.bulk_histogram import BulkHistogram
+from processor.domain.outcomes import Outcome
 from processor.labels import CHAINS
+from processor.ports import Reply
 
 _METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
 _SECONDS: Final = (
@@ -40,12 +44,22 @@ CALLS: Final = Counter(
     "Calls by chain, method and the gRPC code that each ended with. Whose calls fail.",
     ["chain", "method", "code"],
 )
+REFUSALS: Final = Counter(
+    "loyalty_refusals",
+    "Calls, and operations of batches and streams, answered with an error, by its reason. What tills hear.",
+    ["chain", "method", "reason"],
+)
 CALL_SECONDS: Final = BulkHistogram(
     "loyalty_call_seconds",
     "Seconds from the start of a call to its status, by chain and method. Whose calls are slow.",
     ["chain", "method"],
     buckets=_SECONDS,
 )
+
+
+_NO_CHAIN: Final = ""
+_CANCELLED: Final = "CANCELLED"
+_NOT_REFUSED: Final = frozenset({Outcome.APPLIED.name, _CANCELLED})
 
 
 class MethodMetrics:
@@ -63,6 +77,8 @@ class MethodMetrics:
         self._sent = MESSAGES_SENT.labels(*labels)
         self._handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
         self._handling_seconds = HANDLING_SECONDS.labels(*labels)
+        # Whoever is refused before the key is read is of no chain.
+        _refusals(_NO_CHAIN, method, Outcome.QUEUE_FULL.name)
         self._calls: dict[tuple[str, grpc.StatusCode], Counter] = {}
         self._call_seconds: dict[str, BulkHistogram] = {}
         self._unwritten: _Pass | None = None
@@ -83,7 +99,7 @@ class MethodMetrics:
     def finish(self, call: "CallMetrics") -> float:
         """Count the end of a call; the seconds that it took."""
         seconds = perf_counter() - call.started
-        self._pass().seconds[call.chain, call.code].append(seconds)
+        self._pass().seconds[call.chain, call.code, call.outcome].append(seconds)
         return seconds
 
     def _pass(self) -> "_Pass":
@@ -101,28 +117,47 @@ class MethodMetrics:
         ):
             if change:
                 counter.inc(change)
-        for (chain, code), seconds in noted.seconds.items():
+        for (chain, code, outcome), seconds in noted.seconds.items():
             self._handled[code].inc(len(seconds))
             self._handling_seconds.observe_all(seconds)
             if chain is not None:
                 self._write_of_chain(CHAINS.label(chain), code, seconds)
+            if outcome not in _NOT_REFUSED:
+                _refusals(_label(chain), self._method, outcome).inc(len(seconds))
 
     def _write_of_chain(self, label: str, code: grpc.StatusCode, seconds: Sequence[float]) -> None:
         if (label, code) not in self._calls:
             self._calls[label, code] = CALLS.labels(label, self._method, code.name)
             self._call_seconds[label] = CALL_SECONDS.labels(label, self._method)
+            _refusals(label, self._method, Outcome.QUEUE_FULL.name)
         self._calls[label, code].inc(len(seconds))
         self._call_seconds[label].observe_all(seconds)
 
 
 class _Pass:
-    """What happened in one pass of the event loop; seconds are by chain and code."""
+    """What happened in one pass of the event loop; seconds are by chain, code and outcome."""
 
     __slots__ = ("received", "seconds", "sent", "started")
 
     def __init__(self) -> None:
         self.started = self.received = self.sent = 0
-        self.seconds = defaultdict[tuple[str | None, grpc.StatusCode], list[float]](list)
+        self.seconds = defaultdict[tuple[str | None, grpc.StatusCode, str], list[float]](list)
+
+
+def count_refused(chain: str, method: str, replies: Iterable[Reply]) -> None:
+    """Count the errors among the results of a batch, or of a stream's message."""
+    for outcome, count in Tally([reply.outcome for reply in replies]).items():
+        if outcome is not Outcome.APPLIED:
+            _refusals(CHAINS.label(chain), method, outcome.name).inc(count)
+
+
+@cache
+def _refusals(chain: str, method: str, reason: str) -> Counter:
+    return REFUSALS.labels(chain, method, reason)
+
+
+def _label(chain: str | None) -> str:
+    return _NO_CHAIN if chain is None else CHAINS.label(chain)
 
 
 class CallMetrics:
@@ -133,7 +168,7 @@ class CallMetrics:
     def __init__(self) -> None:
         self.started = perf_counter()
         self.code = grpc.StatusCode.CANCELLED
-        self.outcome = "CANCELLED"
+        self.outcome = _CANCELLED
         self.chain: str | None = None
         self.request = b""
 

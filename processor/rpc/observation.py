@@ -26,14 +26,16 @@ class Observer:
 
     def __init__(self, descriptor: MethodDescriptor, observation: Observation) -> None:
         grpc_type = "bidi_stream" if descriptor.client_streaming else "unary"
+        service = descriptor.containing_service.full_name
         self.method = descriptor.name
-        self.metrics = MethodMetrics(grpc_type, descriptor.containing_service.full_name, descriptor.name)
+        self.metrics = MethodMetrics(grpc_type, service, descriptor.name)
+        self._traced_as = f"{service}/{descriptor.name}"
         self._log = CallLog(descriptor, observation.logged_calls)
         self._tracing = observation.tracing
 
     def span(self, metadata: Metadata) -> AbstractContextManager[Span]:
         """The span of a call; NO_SPAN if it is not traced."""
-        return self._tracing.call(self.method, metadata)
+        return self._tracing.call(self._traced_as, metadata)
 
     def call(self, metadata: Metadata, span: AbstractContextManager[Span]) -> "Watch":
         """Watch the call that is handled inside of it."""

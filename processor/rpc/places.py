@@ -10,7 +10,13 @@ class Places:
     """So many places, each taken by a call as long as it is under way: `with places:`."""
 
     def __init__(self, places_max: int) -> None:
+        self.places_max = places_max
         self.free = places_max
+
+    @property
+    def taken(self) -> int:
+        """How many calls are under way."""
+        return self.places_max - self.free
 
     def __enter__(self) -> None:
         """Take a place for what happens inside. Raises Refused if there is none."""

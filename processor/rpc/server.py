@@ -16,7 +16,7 @@ from processor.rpc.grpcio_transport import ConnectionAge, Tls, grpcio_options, s
 from processor.rpc.handlers import ContractHandlers, StreamMethod
 from processor.rpc.members import MemberService
 from processor.rpc.observation import UNOBSERVED, Observation, Observer
-from processor.rpc.places import PlacesByChain
+from processor.rpc.places import Places, PlacesByChain
 from processor.rpc.reflection import add_reflection
 from processor.rpc.transactions import TransactionService
 from processor.rpc.unary import UnaryMethod
@@ -59,10 +59,14 @@ class Transport(Protocol):
 class RpcServer:
     """A server that is started. Health is NOT_SERVING until `set_serving(True)`."""
 
-    def __init__(self, transport: Transport, health_servicer: health.aio.HealthServicer) -> None:
+    def __init__(
+        self, transport: Transport, health_servicer: health.aio.HealthServicer, places: Places
+    ) -> None:
+        """`places` are those of all calls together."""
         self._transport = transport
         self._health = health_servicer
         self.port = transport.port
+        self.places = places
 
     async def set_serving(self, serving: bool) -> None:  # noqa: FBT001
         """Tell load balancers whether to send calls here; calls are answered all the same."""
@@ -116,8 +120,8 @@ async def start_server(
     if transport == "native":
         from processor.rpc.native_transport import start_native
 
-        return RpcServer(await start_native(address, methods, server), health_servicer)
-    return RpcServer(await start_grpcio(address, server, tls), health_servicer)
+        return RpcServer(await start_native(address, methods, server), health_servicer, admission.places)
+    return RpcServer(await start_grpcio(address, server, tls), health_servicer, admission.places)
 
 
 def _methods(

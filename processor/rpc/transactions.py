@@ -30,6 +30,7 @@ from processor.rpc.convert.sales import accrue_command, checkout_command, redeem
 from processor.rpc.convert.undoing import return_command, reverse_command
 from processor.rpc.decode import decode
 from processor.rpc.handlers import MessageStream
+from processor.rpc.metrics import count_refused
 from processor.rpc.places import PlacesByChain
 from processor.rpc.reads import ReadMethods, answer
 from processor.rpc.status import Refused
@@ -65,7 +66,10 @@ class TransactionService(ReadMethods):
         check_operations(operations)
         replies = await self._process(caller, operations, deadline)
         refusal = next((reply for reply in replies if reply.outcome in _NOT_TAKEN_ON), None)
-        return refusal or answer(_results(operations, replies))
+        if refusal:
+            return refusal
+        count_refused(self._chain_name(caller), "ProcessBatch", replies)
+        return answer(_results(operations, replies))
 
     async def ProcessStream(self, caller: ApiKey, messages: MessageStream, deadline: float) -> None:
         """Stream of ProcessStreamRequest -> stream of ProcessStreamResponse."""
@@ -82,6 +86,9 @@ class TransactionService(ReadMethods):
                 refusal = refused
         if refusal:
             raise refusal
+
+    def _chain_name(self, caller: ApiKey) -> str:
+        return self._directory.chain(caller.chain_id).name
 
     async def _process(
         self, caller: ApiKey, operations: Sequence[OperationRequest], deadline: float
@@ -102,6 +109,7 @@ class TransactionService(ReadMethods):
         window: "_Window",
     ) -> None:
         replies = await self._process(caller, operations, deadline)
+        count_refused(self._chain_name(caller), "ProcessStream", replies)
         await messages.write(_results(operations, replies))
         window.leave(len(operations))
 

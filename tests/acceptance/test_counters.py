@@ -10,17 +10,35 @@ from typing import Final
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
+from loyalty.v1.operation_pb2 import ADJUSTMENT_REASON_SURVEY
+from loyalty.v1.transaction_service_pb2 import AdjustRequest, OperationRequest
 from processor.domain.command import Kind
 from processor.domain.outcomes import Outcome, is_recorded
-from tests.chains import query
+from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
+from tests.chains import Chain, new_chain, query
+from tests.client import Till
 from tests.crash import loaded_chain
 from tests.load import Load
-from tests.server import Server, eventually_true, in_thread, started
+from tests.requests import (
+    DAY_SECONDS,
+    Write,
+    accrue,
+    ago,
+    capture,
+    checkout,
+    hold,
+    redeem,
+    reverse,
+    void,
+)
+from tests.server import Server, eventually_true, in_thread, serving, started
 
 KILLS: Final = 2
 WORKERS: Final = 2
 Counts = dict[tuple[str, ...], float]
+EXPIRING: Final[ProgramDocument] = {**DEFAULT_PROGRAM, "lots": {"expiry": {"after_days": 1}}}
 
 
 @pytest.mark.parametrize(
@@ -87,9 +105,13 @@ async def assert_counted(dsn: str, server: Server) -> None:
         ("operations", name, Kind(kind).name.lower(), Outcome(outcome).name): count
         for name, kind, outcome, count, *_ in rows
     }
-    for name in {row[0] for row in rows}:
-        recorded["points_issued", name] = sum(row[4] for row in rows if row[0] == name)
-        recorded["points_redeemed", name] = sum(row[5] for row in rows if row[0] == name)
+    for name, kind, outcome, _, issued, redeemed in rows:
+        if outcome == Outcome.APPLIED and issued:
+            recorded["points_issued", name, Kind(kind).name.lower()] = issued
+        if outcome == Outcome.APPLIED and redeemed and kind == Kind.EXPIRE:
+            recorded["points_expired", name] = redeemed
+        elif outcome == Outcome.APPLIED and redeemed:
+            recorded["points_redeemed", name, Kind(kind).name.lower()] = redeemed
     assert await asyncio.to_thread(recorded_counters, server) == recorded
 
 
@@ -107,7 +129,104 @@ def recorded_counters(server: Server) -> Counts:
         for sample in samples["loyalty_operations"]
         if is_recorded(Outcome[sample.labels["outcome"]])
     }
-    for name in ("points_issued", "points_redeemed"):
+    for name in ("points_issued", "points_redeemed", "points_expired"):
         for sample in samples[f"loyalty_{name}"]:
-            counted[name, sample.labels["chain"]] = sample.value
+            if sample.value:
+                counted[name, *sample.labels.values()] = sample.value
     return counted
+
+
+async def test_every_kind_of_operation_is_counted_as_the_ledger_has_it(database: str) -> None:
+    """Points of sales apart from those that undoings give and take, and those that time takes."""
+    chain = await new_chain(database, document=EXPIRING)
+    await chain.add_members(range(1, 10))
+    sale, spent, order, other_order = accrue(1, 70_000), redeem(1, 2), hold(1, 3), hold(1, 1)
+    earlier = OperationRequest(accrue=accrue(2, 40_000, occurred_at=ago(3 * DAY_SECONDS)), offline=True)
+    adjustment = AdjustRequest(
+        member_id=3, idempotency_key="adjust", occurred_at=ago(0), points=5, reason=ADJUSTMENT_REASON_SURVEY
+    )
+    async with (
+        in_thread(serving(database, workers=WORKERS, due_interval_seconds=0.2)) as server,
+        Till(server.address, chain.api_key, connections=4) as till,
+        Till(server.address, await chain.operator_key()) as desk,
+    ):
+        for request in (
+            sale,
+            spent,
+            order,
+            other_order,
+            capture(1, order.idempotency_key, points=2),
+            void(1, other_order.idempotency_key),
+            reverse(1, spent.idempotency_key),
+            checkout(1, 1, 90_000),
+            reverse(1, sale.idempotency_key),
+        ):
+            assert not (await till.write(request)).reason, request
+        assert [answer.reason for answer in await till.batch([earlier])] == [""]
+        assert not (await desk.write(adjustment)).reason
+        await eventually_true(partial(has_expired, chain))
+        await assert_counted(database, server)
+    kinds = await chain.query("SELECT DISTINCT kind FROM operation WHERE chain_id = $1")
+    assert {Kind(kind) for (kind,) in kinds} == set(Kind) - {Kind.RETURN, Kind.ACTIVATE, Kind.RELEASE}
+
+
+async def has_expired(chain: Chain) -> bool:
+    """Whether the points of the sale of three days ago are gone."""
+    rows = await chain.query("SELECT 1 FROM operation WHERE chain_id = $1 AND kind = $2", Kind.EXPIRE)
+    return bool(rows)
+
+
+async def test_every_refusal_is_counted_by_its_reason(database: str) -> None:
+    """However it came: as a call of its own or in a batch or stream, recorded or not, known or a stranger."""
+    chain = await new_chain(database)
+    await chain.add_members([1])
+    used, poor, invalid = accrue(1), redeem(1, 5), accrue(1, store_id="")
+    conflicts: list[Write] = [accrue(1, 7, idempotency_key=used.idempotency_key) for _ in range(6)]
+    async with (
+        in_thread(serving(database, workers=WORKERS)) as server,
+        Till(server.address, chain.api_key) as till,
+        Till(server.address, "lp_nobody") as stranger,
+    ):
+        assert not (await till.write(used)).reason
+        for request in (poor, poor, invalid, accrue(9)):
+            assert (await till.write(request)).reason
+        await till.batch([invalid, poor, accrue(9), accrue(1), *conflicts])
+        await till.stream([[invalid, accrue(1)], [accrue(9)]])
+        assert (await till.get_operation("unknown")).reason
+        assert (await stranger.write(used)).reason == "API_KEY_INVALID"
+        counted = await asyncio.to_thread(refusals, server)
+        conflicts_by_terminal = await asyncio.to_thread(samples_of, server, "loyalty_key_conflicts")
+    assert counted == {
+        (chain.name, "Redeem", "INSUFFICIENT_POINTS"): 2,
+        (chain.name, "Accrue", "INVALID_REQUEST"): 1,
+        (chain.name, "Accrue", "MEMBER_NOT_FOUND"): 1,
+        (chain.name, "ProcessBatch", "INVALID_REQUEST"): 1,
+        (chain.name, "ProcessBatch", "INSUFFICIENT_POINTS"): 1,
+        (chain.name, "ProcessBatch", "MEMBER_NOT_FOUND"): 1,
+        (chain.name, "ProcessBatch", "IDEMPOTENCY_KEY_REUSED"): 6,
+        (chain.name, "ProcessStream", "INVALID_REQUEST"): 1,
+        (chain.name, "ProcessStream", "MEMBER_NOT_FOUND"): 1,
+        (chain.name, "GetOperation", "OPERATION_NOT_FOUND"): 1,
+        ("", "Accrue", "API_KEY_INVALID"): 1,
+    }
+    # The first four of a terminal are counted with all others'.
+    assert {sample.labels["terminal"]: sample.value for sample in conflicts_by_terminal} == {
+        "other": 4,
+        "store-1/till-1": 2,
+    }
+
+
+def refusals(server: Server) -> dict[tuple[str, str, str], float]:
+    """By chain, method and reason."""
+    samples = samples_of(server, "loyalty_refusals")
+    return {
+        (labels["chain"], labels["method"], labels["reason"]): value
+        for _, labels, value, *_ in samples
+        if value
+    }
+
+
+def samples_of(server: Server, name: str) -> Sequence[Sample]:
+    """Those of one metric."""
+    [family] = [each for each in text_string_to_metric_families(server.metrics()) if each.name == name]
+    return family.samples

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
+from loyalty.v1.member_service_pb2 import DESCRIPTOR as MEMBERS
+from loyalty.v1.transaction_service_pb2 import DESCRIPTOR as TRANSACTIONS
 from processor.domain.outcomes import Outcome
 from processor.metrics import UNRECORDED
 from processor.rpc.status import ANSWERS
 from tests.alerts.rules import RULES_FILE, TEST_FILES, Rule, alerts, metric_names, recorded_names, rules
 from tests.promtool import promtool
 
+READS = {"Quote", "GetBalance", "GetOperation", "ListOperations", "GetMember"}
 Labels = dict[str, str]
 
 
@@ -94,12 +96,22 @@ def test_what_counts_against_availability_is_what_the_service_answers_with_such_
     assert outcomes == {outcome.name for outcome, answer in ANSWERS.items() if answer.code.name in codes}
 
 
-def test_every_outcome_and_method_that_rules_name_exists() -> None:
+def test_every_outcome_and_reason_that_rules_name_exists() -> None:
     expressions = " ".join(rule["expr"] for rule in rules())
-    methods = DESCRIPTOR.services_by_name["TransactionService"].methods_by_name
 
-    assert matched(expressions, "outcome") <= {outcome.name for outcome in Outcome}
-    assert matched(expressions, "grpc_method") <= set(methods)
+    assert matched(expressions, "outcome") | matched(expressions, "reason") <= {each.name for each in Outcome}
+
+
+@pytest.mark.parametrize(
+    "slo, left_out", [("calls", {"ProcessStream"}), ("latency", {"ProcessStream", "ProcessBatch"})]
+)
+def test_objectives_are_of_all_calls_that_write(slo: str, left_out: set[str]) -> None:
+    services = [*TRANSACTIONS.services_by_name.values(), *MEMBERS.services_by_name.values()]
+    methods = {method.name for service in services for method in service.methods}
+    expressions = [rule["expr"] for rule in rules() if rule.get("labels", {}).get("slo") == slo]
+    [matcher] = {each for expr in expressions for each in re.findall(r'grpc_method!~"([^"]+)"', expr)}
+
+    assert {method for method in methods if not re.fullmatch(matcher, method)} == methods - READS - left_out
 
 
 def test_every_outcome_that_rules_name_is_counted_from_0() -> None:

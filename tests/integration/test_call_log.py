@@ -61,6 +61,29 @@ async def test_failures_alone_have_a_line_by_default(database: str) -> None:
     assert [line["key"] for line in lines] == ["sale-2", None]
 
 
+@pytest.mark.parametrize(
+    "key, logged",
+    [
+        ("till-4111111111111111-0001", "till-***1111-0001"),
+        ("4006381333931", "***3931"),
+        ("sale-20261122-103015-000042", "sale-20261122-103015-000042"),
+    ],
+)
+async def test_of_a_cards_number_in_a_key_only_the_end_is_logged(
+    database: str, key: str, logged: str
+) -> None:
+    chain = await new_chain(database)
+    metadata = (("authorization", f"Bearer {chain.api_key}"), ("x-request-id", key))
+    async with (
+        in_thread(serving(database, log_calls="all")) as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await TransactionServiceStub(channel).Accrue(accrue(1, idempotency_key=key), metadata=metadata)
+        await asyncio.to_thread(eventually, lambda: len(call_lines(server)) >= 1)
+        assert [(line["key"], line["request_id"]) for line in call_lines(server)] == [(logged, logged)]
+
+
 async def test_a_phone_number_is_nowhere_in_the_log(database: str) -> None:
     """Neither as the member's, nor in a key that a till has made of it."""
     chain = await new_chain(database)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.catalogue import ABSENT_UNTIL, CataloguedMetric, catalogue
 from processor.cli.demo import CARDS, send_burst
-from processor.domain.command import SALE_KINDS
+from processor.domain.command import CALLED_KINDS
 from processor.metrics import UNRECORDED
 from storage.directory import create_chain, create_key
 from storage.members import Member, add_members
@@ -70,7 +70,7 @@ def test_the_failures_of_a_chain_are_counted_from_0_before_its_first_call(
     database: str, server: Server
 ) -> None:
     chain = run(new_chain(database))
-    expected = {(kind.name.lower(), outcome.name) for kind, outcome in product(SALE_KINDS, UNRECORDED)}
+    expected = {(kind.name.lower(), outcome.name) for kind, outcome in product(CALLED_KINDS, UNRECORDED)}
 
     def found() -> dict[tuple[str, str], float]:
         samples = exported(server).get("loyalty_operations_total", NOTHING).samples

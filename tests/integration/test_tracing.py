@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from loyalty.v1.member_service_pb2 import GetMemberRequest
+from loyalty.v1.member_service_pb2_grpc import MemberServiceStub
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from processor.otel_tracing import OtelTracing
 from tests.chains import new_chain
@@ -85,8 +87,10 @@ async def test_a_call_and_its_batch_are_linked_within_the_callers_trace(
     ):
         await TransactionServiceStub(channel).Accrue(accrue(1, 10_000), metadata=metadata)
         await TransactionServiceStub(channel).Accrue(accrue(1, 10_000), metadata=metadata[:1])
-        await asyncio.to_thread(eventually, lambda: len(collector.spans) >= 5)
+        await MemberServiceStub(channel).GetMember(GetMemberRequest(member_id=1), metadata=metadata)
+        await asyncio.to_thread(eventually, lambda: len(collector.spans) >= 6)
     [call] = collector.named("loyalty.v1.TransactionService/Accrue")
+    assert len(collector.named("loyalty.v1.MemberService/GetMember")) == 1
     [batch] = collector.named("batch")
     assert (call.trace_id.hex(), call.parent_span_id.hex()) == (trace_id, parent_id)
     assert batch.span_id in [link.span_id for link in call.links]
@@ -94,6 +98,8 @@ async def test_a_call_and_its_batch_are_linked_within_the_callers_trace(
     steps = {span.name for span in collector.spans if span.parent_span_id == batch.span_id}
     assert steps == {"load", "save", "commit"}
     attributes = {pair.key: pair.value.string_value for pair in call.attributes}
+    assert attributes["rpc.service"] == "loyalty.v1.TransactionService"
+    assert attributes["rpc.method"] == "Accrue"
     assert attributes["loyalty.outcome"] == "APPLIED"
     assert attributes["loyalty.chain"] == chain.name
 

@@ -11,7 +11,12 @@ from processor.domain.outcomes import Outcome
 from processor.metrics import LedgerMetrics, RecordedCounts, Totals
 from tests.history import accrual, decided
 
-OPERATIONS = {(int(Kind.ACCRUE), int(Outcome.APPLIED)): 3, (int(Kind.REDEEM), 1): 1}
+SUMS = {
+    (int(Kind.ACCRUE), int(Outcome.APPLIED)): (3, 30, 0),
+    (int(Kind.CHECKOUT), int(Outcome.APPLIED)): (1, 4, 5),
+    (int(Kind.REDEEM), int(Outcome.INSUFFICIENT_POINTS)): (1, 0, 0),
+    (int(Kind.EXPIRE), int(Outcome.APPLIED)): (1, 0, 6),
+}
 [WITNESS] = decided(7, [accrual("key", 1)])
 
 
@@ -29,7 +34,7 @@ def value(name: str, **labels: str) -> float:
 
 
 def test_a_note_is_left_behind_until_it_is_cleared(file: Path) -> None:
-    counts = RecordedCounts("noted", OPERATIONS, 30, 5)
+    counts = RecordedCounts("noted", SUMS)
     with pytest.raises(Killed):
         note_and_die(CommitJournal(file, 2), counts)
     for _ in range(2):  # a successor may die as well
@@ -40,10 +45,8 @@ def test_a_note_is_left_behind_until_it_is_cleared(file: Path) -> None:
 
 
 def test_a_note_has_room_for_as_many_chains_as_a_batch_may_have(file: Path) -> None:
-    operations = {(int(kind), outcome): 1 for kind in Kind for outcome in range(4)}
-    counts = [
-        RecordedCounts("x" * 60 + str(number), operations, 10**9, 10**9, 10**9) for number in range(256)
-    ]
+    sums = {(int(kind), outcome): (1_000, 10**9, 10**9) for kind in Kind for outcome in range(2)}
+    counts = [RecordedCounts("x" * 60 + str(number), sums) for number in range(256)]
     with pytest.raises(Killed):
         note_and_die(CommitJournal(file, 1), *counts)
     [slot] = CommitJournal(file, 1).left_behind
@@ -59,16 +62,16 @@ def note_and_die(journal: CommitJournal, *counts: RecordedCounts) -> None:
 
 def test_a_batch_that_is_over_leaves_nothing(file: Path) -> None:
     with CommitJournal(file, 1).slot() as slot:
-        slot.note([RecordedCounts("over", OPERATIONS, 30, 5)], WITNESS)
-        slot.promise({("points_issued", "over"): 30})
+        slot.note([RecordedCounts("over", SUMS)], WITNESS)
+        slot.promise({("points_issued", "over", "accrue"): 30})
     assert CommitJournal(file, 1).left_behind == []
 
 
-@pytest.mark.parametrize("increments", range(5))
+@pytest.mark.parametrize("increments", range(9))
 def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: int) -> None:
     """Wherever the kill came, each counter is where it must be, and stays there."""
     chain = f"broken-{increments}"
-    counts = RecordedCounts(chain, OPERATIONS, 30, 5)
+    counts = RecordedCounts(chain, SUMS)
     metrics = LedgerMetrics()
     slot = CommitJournal(file, 1).slot().__enter__()
     slot.note([counts], WITNESS)
@@ -87,11 +90,14 @@ def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: 
         LedgerMetrics().raise_to(totals)
     assert value("operations", chain=chain, kind="accrue", outcome="APPLIED") == 3
     assert value("operations", chain=chain, kind="redeem", outcome="INSUFFICIENT_POINTS") == 1
-    assert value("points_issued", chain=chain) == 30
-    assert value("points_redeemed", chain=chain) == 5
+    assert value("operations", chain=chain, kind="expire", outcome="APPLIED") == 1
+    assert value("points_issued", chain=chain, kind="accrue") == 30
+    assert value("points_issued", chain=chain, kind="checkout") == 4
+    assert value("points_redeemed", chain=chain, kind="checkout") == 5
+    assert value("points_expired", chain=chain) == 6
 
 
 def test_a_note_that_is_too_long_is_left_out(file: Path) -> None:
     with pytest.raises(Killed):
-        note_and_die(CommitJournal(file, 1), RecordedCounts("x" * 300_000, {}, 1, 1))
+        note_and_die(CommitJournal(file, 1), RecordedCounts("x" * 300_000, {}))
     assert CommitJournal(file, 1).left_behind == []

@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from prometheus_client import REGISTRY
 
 from loyalty.v1.transaction_service_pb2 import GetBalanceRequest, GetOperationRequest, ListOperationsRequest
 from processor.domain.account import Account
@@ -85,7 +90,10 @@ async def test_calls_beyond_the_bound_are_refused_until_there_is_room_again() ->
         rpc.queue.is_open.clear()
         calls = [rpc.stub.Accrue(accrue_request(str(number)), metadata=AUTH) for number in range(10)]
         await rpc.queue.arrival(10)
+        refused_before = refused_strangers()
         assert_told_to_come_again(await failure(rpc.stub.Accrue(accrue_request(), metadata=AUTH)))
+        assert rpc.server.places.taken == 10
+        await until(lambda: refused_strangers() == refused_before + 1)
         calls.pop().cancel()
         # The next call may overtake it.
         await until(lambda: rpc.queue.cancelled == 1)
@@ -96,6 +104,33 @@ async def test_calls_beyond_the_bound_are_refused_until_there_is_room_again() ->
         for call in calls:
             await call
         assert (await rpc.stub.Accrue(accrue_request("k"), metadata=AUTH)).idempotency_key == "k"
+
+
+def refused_strangers() -> float:
+    """Calls that were refused for want of room before anybody looked whose they are."""
+    labels = {"chain": "", "method": "Accrue", "reason": "QUEUE_FULL"}
+    return REGISTRY.get_sample_value("loyalty_refusals_total", labels) or 0
+
+
+async def test_grpc_itself_bounds_what_python_does_not_see() -> None:
+    """Streams of other services that wait for ever are calls too, up to one and a half times the bound."""
+    async with running(calls_max=10) as rpc:
+        watches = [await opened_watch(rpc) for _ in range(20)]
+        assert [watch is None for watch in watches] == [False] * 15 + [True] * 5
+        for watch in watches[:15]:
+            watch.cancel()
+        async with asyncio.timeout(20):
+            while not await opened_watch(rpc):
+                pass
+
+
+async def opened_watch(rpc: Harness) -> Any:
+    """A stream of health that has answered; None if it was refused."""
+    watch = HealthStub(rpc.channel).Watch(HealthCheckRequest())
+    with suppress(grpc.aio.AioRpcError):
+        await watch.read()
+        return watch
+    return None
 
 
 @pytest.mark.parametrize("method", READS)
