@@ -9,6 +9,7 @@ from typing import Final, NoReturn, Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from processor import buckets
 from processor.labels import CHAINS
 
 _PAGE_BYTES: Final = resource.getpagesize()
@@ -35,7 +36,7 @@ DATABASE_UP: Final = Gauge(
 LOOP_LAG_SECONDS: Final = Histogram(
     "loyalty_loop_lag_seconds",
     "Seconds that an event loop ran a timer late. Calls wait at least as long; high: no processor time.",
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    buckets=buckets.SECONDS,
 )
 WORKER_RESIDENT_BYTES: Final = Gauge(
     "loyalty_worker_resident_bytes",

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from processor import buckets
 from processor.call import Call
 from processor.domain.command import CALLED_KINDS, SALE_KINDS, Command, Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
@@ -22,9 +23,6 @@ from processor.domain.outcomes import Outcome, is_recorded
 from processor.labels import CHAINS, TERMINALS
 from processor.ports import Reply
 
-_SECONDS: Final = (
-    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
 _BATCH_OPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 350, 500, 750, 1000)
 
 BATCH_OPERATIONS: Final = Histogram(
@@ -35,17 +33,17 @@ BATCH_OPERATIONS: Final = Histogram(
 BATCH_SECONDS: Final = Histogram(
     "loyalty_batch_seconds",
     "Seconds from taking a batch to its replies, reruns included. What a call spends in the ledger.",
-    buckets=_SECONDS,
+    buckets=buckets.SECONDS,
 )
 QUEUE_WAIT_SECONDS: Final = Histogram(
     "loyalty_queue_wait_seconds",
-    "Seconds that the oldest operation of a batch had waited for it. Long: the lanes are too slow.",
-    buckets=_SECONDS,
+    "Seconds that the oldest operation of a batch had waited, up to 0.05 for others. Long: lanes are slow.",
+    buckets=buckets.SECONDS,
 )
 COMMIT_SECONDS: Final = Histogram(
     "loyalty_commit_seconds",
     "Seconds of COMMIT, the wait for disk and standbys included. Slow here: look at PostgreSQL's storage.",
-    buckets=_SECONDS,
+    buckets=buckets.SECONDS,
 )
 LANE_BUSY_SECONDS: Final = Counter(
     "loyalty_lane_busy_seconds",

@@ -11,15 +11,13 @@ from typing import Final
 import grpc
 from prometheus_client import Counter
 
+from processor import buckets
 from processor.bulk_histogram import BulkHistogram
 from processor.domain.outcomes import Outcome
 from processor.labels import CHAINS
 from processor.ports import Reply
 
 _METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
-_SECONDS: Final = (
-    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
 
 STARTED: Final = Counter(
     "grpc_server_started", "Calls started. Minus those handled: calls under way.", _METHOD_LABELS
@@ -37,7 +35,7 @@ HANDLING_SECONDS: Final = BulkHistogram(
     "grpc_server_handling_seconds",
     "Seconds from the start of a call to its status. Latency by method; streams last while open.",
     _METHOD_LABELS,
-    buckets=_SECONDS,
+    buckets=buckets.SECONDS,
 )
 CALLS: Final = Counter(
     "loyalty_calls",
@@ -53,7 +51,7 @@ CALL_SECONDS: Final = BulkHistogram(
     "loyalty_call_seconds",
     "Seconds from the start of a call to its status, by chain and method. Whose calls are slow.",
     ["chain", "method"],
-    buckets=_SECONDS,
+    buckets=buckets.SECONDS,
 )
 
 

@@ -7,7 +7,9 @@ from processor.domain.sale import PERCENT, Sale
 
 @rule(Stage.WEIGHT, lambda program: program.earning.multipliers is not None)
 def multiply(sale: Sale) -> None:
-    """By SKU, else by brand, else by category."""
+    """By SKU, else by brand, else by category. A receipt without lines names no goods."""
+    if not sale.command.receipt.lines:
+        return
     multipliers = sale.program.earning.multipliers
     assert multipliers
     by_sku, by_brand, by_category = multipliers
@@ -26,6 +28,8 @@ def _excludes(program: Program) -> bool:
 @rule(Stage.WEIGHT, _excludes)
 def exclude(sale: Sale) -> None:
     """Whatever else they would count for."""
+    if not sale.command.receipt.lines:
+        return
     excluded = sale.program.earning.excluded
     assert excluded
     before = sale.weights_percent
