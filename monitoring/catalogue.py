@@ -30,7 +30,7 @@ ABSENT_UNTIL: Final[Mapping[str, str]] = {
     "loyalty_points_expired_total": "there is a chain",
     "loyalty_key_conflicts_total": "the first reused key",
     "loyalty_outstanding_points": "the first measuring with a member",
-    "loyalty_replica_lag_seconds": "a standby streams",
+    "loyalty_replica_lag_seconds": "a standby streams that the owner of the tables may see",
 }
 
 LABELS: Final[Mapping[str, str]] = {
@@ -41,6 +41,7 @@ LABELS: Final[Mapping[str, str]] = {
     "grpc_method": "the method, as `Accrue`",
     "grpc_service": "the service with its package, as `loyalty.v1.TransactionService`",
     "grpc_type": "`unary` or `bidi_stream`",
+    "item": "what is measured: `due_lag`, `outstanding_points`, `standbys`, `table_sizes`, `verification`",
     "kind": ", ".join(f"`{kind.name.lower()}`" for kind in Kind),
     "method": "the method, as `Accrue`",
     "outcome": "`APPLIED`, or the reason of the refusal as in the contract's `ErrorReason`",

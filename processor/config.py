@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         60,
         ge=1,
         le=86_400,
-        description="Time between two measurements of the database, which read every account once",
+        description="Time between two measurements of the database; one process reads every account for all",
     )
 
     trace: Literal["off", "otlp"] = Field(

@@ -98,7 +98,8 @@ REPLICA_LAG_SECONDS: Final = Gauge(
 )
 SYNC_STANDBYS: Final = Gauge(
     "loyalty_sync_standbys",
-    "Synchronous standbys that are connected. Fewer than wanted: COMMIT hangs.",
+    "Synchronous standbys that are connected; absent if the owner of the tables may not see them."
+    " Fewer than wanted: COMMIT hangs.",
     multiprocess_mode="mostrecent",
 )
 SYNC_STANDBYS_WANTED: Final = Gauge(
@@ -109,6 +110,19 @@ SYNC_STANDBYS_WANTED: Final = Gauge(
 DUE_LAG_SECONDS: Final = Gauge(
     "loyalty_due_lag_seconds",
     "Seconds that an activation, an expiry or a hold's end is late. Growing: no job sees to it.",
+    multiprocess_mode="mostrecent",
+)
+
+MEASURED_TIMESTAMP_SECONDS: Final = Gauge(
+    "loyalty_measured_timestamp_seconds",
+    "Seconds of unix time at which an item of the database was measured, 0 if not since the worker started."
+    " Old: what is shown of it may no longer be so.",
+    ["item"],
+    multiprocess_mode="mostrecent",
+)
+MEASURE_INTERVAL_SECONDS: Final = Gauge(
+    "loyalty_measure_interval_seconds",
+    "Seconds between two measurements of the database, as set. What is several times older is stale.",
     multiprocess_mode="mostrecent",
 )
 
@@ -193,13 +207,13 @@ class StandbyGauges:
     def __init__(self) -> None:
         self._shown: set[str] = set()
 
-    def show(self, standbys: Sequence[Standby], sync_wanted: int) -> None:
-        """Show those that stream now, and no longer those that have gone."""
-        lags = {standby.name: standby.replay_lag_seconds for standby in standbys}
+    def show(self, standbys: Sequence[Standby] | None, sync_wanted: int) -> None:
+        """Show those that stream now, and no longer those that have gone; of None nothing is known."""
+        lags = {standby.name: standby.replay_lag_seconds for standby in standbys or ()}
         for name in self._shown | lags.keys():
             REPLICA_LAG_SECONDS.labels(name).set(lags.get(name, GONE))
         self._shown = set(lags)
-        SYNC_STANDBYS.set(sum(standby.is_sync for standby in standbys))
+        SYNC_STANDBYS.set(GONE if standbys is None else sum(standby.is_sync for standby in standbys))
         SYNC_STANDBYS_WANTED.set(sync_wanted)
 
 

@@ -1,13 +1,26 @@
-"""What an operator's gauges show of the database."""
+"""What an operator's gauges show of the database, each asked for by itself."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from storage.errors import DATABASE_ERRORS, translate
 from storage.queries import load_queries
 
+# Reading every account may take longer than what calls wait for.
+_OUTSTANDING_SECONDS_MIN: Final = 60.0
 _SQL: Final = load_queries("measures")
+
+
+class Outstanding(NamedTuple):
+    """What each chain owes its members, by its name; `measured_at_seconds` is in unix time."""
+
+    measured_at_seconds: float
+    points_by_chain: dict[str, int]
 
 
 class TableSize(NamedTuple):
@@ -28,6 +41,13 @@ class Standby(NamedTuple):
     is_sync: bool
 
 
+class Standbys(NamedTuple):
+    """`streaming` is None where some do and the owner of the tables may not see how."""
+
+    streaming: list[Standby] | None
+    sync_wanted: int
+
+
 class Verification(NamedTuple):
     """What a `verify` of all chains found; `ended_at_seconds` is in unix time."""
 
@@ -36,37 +56,51 @@ class Verification(NamedTuple):
     differences: int
 
 
-class Measures(NamedTuple):
-    """The database at one moment; `outstanding_points` is by the chain's name.
+async def measure_outstanding(pool: asyncpg.Pool, age_seconds_max: float) -> Outstanding | None:
+    """What is owed, as far as possible not longer ago than that; None before the first measuring.
 
-    `due_lag_seconds` is for how long what should have been done to members' points has not been.
+    Of all processes that ask, one at a time reads the accounts. Raises the failures of storage.
     """
-
-    outstanding_points: dict[str, int]
-    tables: list[TableSize]
-    standbys: list[Standby]
-    sync_standbys_wanted: int
-    due_lag_seconds: float
-    last_verification: Verification | None
+    seconds_max = max(age_seconds_max, _OUTSTANDING_SECONDS_MIN)
+    async with _connection(pool) as connection, connection.transaction():
+        await connection.execute(_SQL["allow_time"], f"{seconds_max * 1000:.0f}")
+        row = await connection.fetchrow(_SQL["outstanding"], age_seconds_max, timeout=seconds_max + 1)
+    return Outstanding(row[0], json.loads(row[1])) if row else None
 
 
-async def measure(pool: asyncpg.Pool) -> Measures:
-    """Ask PostgreSQL; it reads every account once. Raises the failures of storage."""
+async def table_sizes(pool: asyncpg.Pool) -> list[TableSize]:
+    """The tables that grow. Raises the failures of storage."""
+    async with _connection(pool) as connection:
+        return [TableSize(*row) for row in await connection.fetch(_SQL["table_sizes"])]
+
+
+async def standbys(pool: asyncpg.Pool) -> Standbys:
+    """Who follows this server, and how many COMMIT waits for. Raises the failures of storage."""
+    async with _connection(pool) as connection:
+        rows = await connection.fetch(_SQL["standbys"])
+        wanted = await connection.fetchval(_SQL["sync_standbys_wanted"])
+    is_hidden = any(row["is_sync"] is None for row in rows)
+    return Standbys(None if is_hidden else [Standby(*row) for row in rows], wanted)
+
+
+async def due_lag_seconds(pool: asyncpg.Pool) -> float:
+    """For how long what is due has not been done to members' points. Raises the failures of storage."""
+    async with _connection(pool) as connection:
+        seconds: float = await connection.fetchval(_SQL["due_lag_seconds"])
+        return seconds
+
+
+async def last_verification(pool: asyncpg.Pool) -> Verification | None:
+    """The newest result, None if there is none. Raises the failures of storage."""
+    async with _connection(pool) as connection:
+        row = await connection.fetchrow(_SQL["last_verification"])
+        return Verification(*row) if row else None
+
+
+@asynccontextmanager
+async def _connection(pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
     try:
         async with pool.acquire() as connection:
-            outstanding = await connection.fetch(_SQL["outstanding_points"])
-            tables = await connection.fetch(_SQL["table_sizes"])
-            standbys = await connection.fetch(_SQL["standbys"])
-            wanted = await connection.fetchval(_SQL["sync_standbys_wanted"])
-            due_lag_seconds = await connection.fetchval(_SQL["due_lag_seconds"])
-            verification = await connection.fetchrow(_SQL["last_verification"])
+            yield connection
     except DATABASE_ERRORS as error:
         raise translate(error) from error
-    return Measures(
-        {chain: int(points) for chain, points in outstanding},
-        [TableSize(*row) for row in tables],
-        [Standby(*row) for row in standbys],
-        wanted,
-        due_lag_seconds,
-        Verification(*verification) if verification else None,
-    )

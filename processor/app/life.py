@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from processor.app.due_job import see_to_due
+from processor.app.measuring import show_database
 from processor.app.parts import (
     CONNECTIONS_BESIDE_LANES,
     READ_CONNECTIONS,
@@ -19,7 +20,7 @@ from processor.app.parts import (
     open_journal,
     start_rpc,
 )
-from processor.app.watches import count_left_behind, show_chains, show_database, show_worker, watch_health
+from processor.app.watches import count_left_behind, show_chains, show_worker, watch_health
 from processor.batcher import Batcher
 from processor.config import Settings
 from processor.domain.failures import StorageFailure
@@ -134,7 +135,7 @@ def _watch(
         "loop lag": observe_loop_lag(),
     }
     if worker.place == _MEASURING_WORKER:
-        watches["database gauges"] = show_database(worker)
+        watches["database gauges"] = show_database(storage, settings.measure_seconds)
     return [asyncio.create_task(watch, name=name) for name, watch in watches.items()]
 
 

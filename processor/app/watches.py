@@ -11,18 +11,12 @@ from processor.domain.failures import StorageFailure, StorageUnavailable
 from processor.gauges import (
     CALLS_MAX,
     DATABASE_UP,
-    DUE_LAG_SECONDS,
     PARTITION_RUNWAY_SECONDS,
     POOL_CONNECTIONS,
     ProcessGauges,
-    StandbyGauges,
-    show_outstanding,
-    show_tables,
-    show_verification,
 )
 from processor.metrics import LedgerMetrics
 from processor.rpc.server import RpcServer
-from storage.measures import measure
 from storage.probe import Probe
 from storage.reads import PostgresReader
 
@@ -80,23 +74,6 @@ async def show_chains(worker: Worker, metrics: LedgerMetrics) -> NoReturn:
         for name in worker.storage.directory.chain_names():
             metrics.expect_chain(name)
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
-
-
-async def show_database(worker: Worker) -> NoReturn:
-    """Keep the gauges of the database; one worker does it for all."""
-    standbys = StandbyGauges()
-    while True:
-        try:
-            measures = await measure(worker.storage.pool)
-        except StorageFailure as failure:
-            log.warning("the database can't be measured", error=str(failure))
-        else:
-            show_outstanding(measures.outstanding_points)
-            show_tables(measures.tables)
-            standbys.show(measures.standbys, measures.sync_standbys_wanted)
-            show_verification(measures.last_verification)
-            DUE_LAG_SECONDS.set(measures.due_lag_seconds)
-        await asyncio.sleep(worker.settings.measure_seconds)
 
 
 async def count_left_behind(worker: Worker, journal: CommitJournal, metrics: LedgerMetrics) -> None:

@@ -1,8 +1,11 @@
--- name: outstanding_points
+-- name: allow_time
+SELECT set_config('statement_timeout', $1, TRUE);
+
+-- name: outstanding
 SELECT
-    chain,
-    points
-FROM outstanding_points();
+    measured_at_seconds,
+    points_by_chain
+FROM measure_outstanding($1);
 
 -- name: table_sizes
 SELECT
@@ -21,7 +24,7 @@ SELECT
     name,
     replay_lag_seconds,
     is_sync
-FROM standbys();
+FROM streaming_standbys();
 
 -- name: sync_standbys_wanted
 SELECT sync_standbys_wanted();
