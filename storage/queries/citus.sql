@@ -2,30 +2,22 @@
 SELECT count(*) FROM pg_extension
 WHERE extname = 'citus';
 
--- name: is_distributed
-SELECT count(*) FROM pg_dist_partition
-WHERE logicalrelid = 'account'::regclass;
+-- name: distributed
+SELECT logicalrelid::text FROM pg_dist_partition;
 
 -- name: prepare
--- A setting of this transaction does not reach the connections to the workers, so a policy there would hide
--- every row, and the CHECK of COPY refuse each. On Citus it is the statements that keep to one chain.
+-- A setting of this transaction does not reach the connections to the workers, so the CHECK of COPY would
+-- refuse each row there. On Citus it is the statements that keep to one chain.
 SELECT set_config('citus.multi_shard_modify_mode', 'sequential', TRUE);
-ALTER TABLE account DISABLE ROW LEVEL SECURITY;
-ALTER TABLE card DISABLE ROW LEVEL SECURITY;
-ALTER TABLE operation DISABLE ROW LEVEL SECURITY;
 CREATE OR REPLACE FUNCTION current_chain_id() RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN nullif(current_setting('loyalty.chain_id', TRUE), '')::integer;
 ALTER TABLE card DROP CONSTRAINT card_chain_id_member_id_fkey;
 
--- name: distribute_accounts
-SELECT create_distributed_table('account', 'chain_id');
-
--- name: distribute_cards
-SELECT create_distributed_table('card', 'chain_id', colocate_with => 'account');
-
--- name: distribute_operations
-SELECT create_distributed_table('operation', 'chain_id', colocate_with => 'account');
+-- name: distribute
+-- A policy on a worker would hide every row, for the same reason.
+ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY;
+SELECT create_distributed_table('{table}', 'chain_id', colocate_with => '{neighbour}');
 
 -- name: finish
 -- Citus connects to the workers as the role that asks, which then plans as the service's sessions do.
