@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from monitoring.dashboards.panels import HALF, Query, Row, figure, frame, graph, quantiles, rate, select
+from monitoring.dashboards.panels import Query, Row, figure, frame, graph, quantiles, rate, select
 from monitoring.rules import limit
 
 # What a row of an account takes, roughly, as in the alert.
@@ -123,15 +123,15 @@ def _size() -> Row:
 
 def _standbys() -> Row:
     lag = f"max by (replica) ({select('loyalty_replica_lag_seconds')})"
+    age = f"max by (item) (time() - {select('loyalty_measured_timestamp_seconds')})"
     return Row(
-        "Standbys",
+        "Standbys, and how old what is shown here is",
         [
             graph(
                 "Replay lag",
                 "s",
                 [Query(lag, "{{replica}}")],
                 "What a failover to that standby would wait for. Empty if none streams.",
-                span=HALF,
                 limit=limit("LoyaltyReplicaLag"),
             ),
             graph(
@@ -141,8 +141,16 @@ def _standbys() -> Row:
                     Query(f"min({select('loyalty_sync_standbys')})", "connected"),
                     Query(f"max({select('loyalty_sync_standbys_wanted')})", "wanted"),
                 ],
-                "Fewer connected than wanted: COMMIT hangs.",
-                span=HALF,
+                "Fewer connected than wanted: COMMIT hangs. No number: the owner may not see them.",
+            ),
+            graph(
+                "Since it was measured",
+                "s",
+                [
+                    Query(age, "{{item}}"),
+                    Query(f"max({select('loyalty_measure_interval_seconds')})", "interval"),
+                ],
+                "By the server that is furthest behind. Several intervals: it can't be measured.",
             ),
         ],
     )

@@ -188,5 +188,5 @@ async def test_functions_look_at_temporary_tables_last(database: str) -> None:
         "SELECT proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
     await connection.close()
-    assert len(settings) == 11
+    assert len(settings) == 13
     assert all("search_path=public, pg_temp" in row["proconfig"] for row in settings)
