@@ -182,6 +182,8 @@ def load_settings(env_file: Path | None = None, /, **overrides: Any) -> Settings
     `env_file` has lines like LOYALTY_LANES=4; variables of the environment win over it. Raises ConfigError
     with every problem found.
     """
+    if env_file and not env_file.is_file():
+        raise ConfigError([f"{env_file} is not there; it must be a file of variables, a line each"])
     flags = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(_env_file=env_file, **flags)
@@ -211,9 +213,10 @@ def mask_dsn(dsn: str) -> str:
 
 def _problem(detail: ErrorDetails, flags: dict[str, Any]) -> str:
     name = str(detail["loc"][0])
-    label = _flag(name) if name in flags else _variable(name)
     if name not in Settings.model_fields:
-        return f"{label} is not an option; `loyalty-processor config` lists those there are"
+        given = _flag(name) if name in flags else name.upper()  # of an env file, where it has its prefix
+        return f"{given} is not an option; `loyalty-processor config` lists those there are"
+    label = _flag(name) if name in flags else _variable(name)
     must = f"must be {_requirement(Settings.model_fields[name])}"
     if detail["type"] == "missing":
         return f"{label} (or {_flag(name)}) is not set; it {must}"

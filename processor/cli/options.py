@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -17,6 +18,15 @@ Dsn = Annotated[
     typer.Option(
         help="PostgreSQL: postgresql://user:password@host:port/database \\[LOYALTY_DSN]",
         show_default=False,
+    ),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Variables, a line each; those of the environment win. `serve` reads it again at SIGHUP.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]

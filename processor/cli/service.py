@@ -1,26 +1,16 @@
 """`serve`: the service itself."""
 
 from functools import partial
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from processor.cli.options import EnvFile
 from processor.cli.settings import takes_settings
 from processor.config import load_settings
 
 
 @takes_settings
-def serve(
-    *,
-    env_file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, metavar="FILE", help="Variables, a line each; read again at SIGHUP."
-        ),
-    ] = None,
-    **flags: str | None,
-) -> None:
+def serve(*, env_file: EnvFile = None, **flags: str | None) -> None:
     """Serve gRPC with a number of worker processes until SIGTERM or Ctrl-C, then drain.
 
     At SIGHUP the workers are replaced one by one, with the env file and TLS files as they are then.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from processor.cli.options import AsJson
+from processor.cli.options import AsJson, EnvFile
 from processor.cli.output import print_json, print_table
 from processor.config import ENVIRONMENT_PREFIX, Settings, effective, load_settings
 
@@ -40,9 +40,9 @@ def _option(name: str) -> Any:
 
 
 @takes_settings
-def config(*, as_json: AsJson = False, **flags: str | None) -> None:
+def config(*, env_file: EnvFile = None, as_json: AsJson = False, **flags: str | None) -> None:
     """Check the settings and print them as they are in force, secrets hidden."""
-    values = effective(load_settings(**flags))
+    values = effective(load_settings(env_file, **flags))
     if as_json:
         print_json({value.name: value.value for value in values})
     else:

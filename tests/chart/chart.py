@@ -78,6 +78,18 @@ def variables(container: Object) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
+def settings_file(values: Values) -> str:
+    """The file of settings that the service is started with."""
+    container, objects = server(values), render(values)
+    (spec,) = pod_specs([find(objects, "Deployment")])
+    *_, path = container["args"]
+    (mount,) = [item for item in container["volumeMounts"] if item["mountPath"] == path.rpartition("/")[0]]
+    (volume,) = [item for item in spec["volumes"] if item["name"] == mount["name"]]
+    config_map = find(objects, "ConfigMap", volume["configMap"]["name"])
+    assert "subPath" not in mount  # which would never follow the ConfigMap
+    return str(config_map["data"][path.rpartition("/")[2]])
+
+
 def pod_specs(objects: list[Object]) -> list[Object]:
     """The spec of every pod that the objects bring forth."""
     return list(_pod_specs(objects))

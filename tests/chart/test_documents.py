@@ -1,6 +1,7 @@
 """What is written about the chart is what the chart is."""
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from tests.chart import generate
-from tests.chart.chart import CNPG, DATABASE, NAME, merged, render_files
+from tests.chart.chart import CNPG, DATABASE, NAME, deployment, find, merged, render, render_files
 from tests.chart.generate import CHART, documented_values, readme, schema_text
 from tests.chart.test_objects import CERT_MANAGER
 
@@ -75,6 +76,16 @@ def test_the_notes_say_where_it_is_and_how_to_check_it() -> None:
     assert "helm test tills --namespace shops" in notes(DATABASE)
 
 
+def test_the_notes_say_how_to_change_a_setting_without_a_rollout() -> None:
+    config_map = find(render(DATABASE), "ConfigMap")
+    labels = deployment(DATABASE)["spec"]["template"]["metadata"]["labels"]
+    (selector,) = re.findall(r"--selector (\S+)", notes(DATABASE))
+
+    assert config_map["metadata"]["name"] in notes(DATABASE)
+    assert dict(label.split("=") for label in selector.split(",")).items() <= labels.items()
+    assert "sh -c 'kill -HUP 1'" in notes(DATABASE)
+
+
 @pytest.mark.parametrize(
     "values, warning",
     [
@@ -82,7 +93,7 @@ def test_the_notes_say_where_it_is_and_how_to_check_it() -> None:
         (merged(DATABASE, {"replicas": 1}), "There is one pod"),
         (DATABASE, "Nobody will be told of trouble"),
         (merged(CNPG, {"migration": {"enabled": False}}), "migration.enabled is false"),
-        (merged(DATABASE, CERT_MANAGER), "Restart them after a renewal"),
+        (merged(DATABASE, CERT_MANAGER), "at SIGHUP. Run the command above a minute after each renewal"),
     ],
 )
 def test_the_notes_warn(values: dict[str, Any], warning: str) -> None:

@@ -229,6 +229,6 @@ def test_every_pod_has_somewhere_to_write(values: dict[str, Any]) -> None:
 
 
 def test_extra_objects_may_be_templates() -> None:
-    names = [item["metadata"]["name"] for item in find_all(render(CASES["everything extra"]), "ConfigMap")]
+    names = {item["metadata"]["name"] for item in find_all(render(CASES["everything extra"]), "ConfigMap")}
 
-    assert names == ["tills-more", "loyalty-processor"]
+    assert {"tills-more", "loyalty-processor"} <= names

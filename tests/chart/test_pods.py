@@ -1,10 +1,13 @@
 """The pods of the service: settings, probes, the way they stop, TLS, and where they run."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from processor.config import Settings, load_settings
+from tests.chart import generate
 from tests.chart.chart import (
     DATABASE,
     NAME,
@@ -15,6 +18,7 @@ from tests.chart.chart import (
     pod_specs,
     render,
     server,
+    settings_file,
     variables,
 )
 from tests.chart.test_objects import CERT_MANAGER
@@ -31,32 +35,66 @@ LARGE: Final = {
 }
 
 
-def loaded(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
+Load = Callable[[dict[str, Any]], Settings]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """The settings as the service reads them in a pod."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"LOYALTY_{name.upper()}", raising=False)
-    for name, value in variables(server(values)).items():
-        monkeypatch.setenv(name, value)
-    return load_settings(dsn="postgresql://pod@db/loyalty")
+
+    def load(values: dict[str, Any]) -> Settings:
+        for name in Settings.model_fields:
+            monkeypatch.delenv(f"LOYALTY_{name.upper()}", raising=False)
+        for name, value in variables(server(values)).items():
+            monkeypatch.setenv(name, value)
+        file = tmp_path / "settings.env"
+        file.write_text(settings_file(values))
+        return load_settings(file, dsn="postgresql://pod@db/loyalty")
+
+    return load
 
 
-def test_the_service_reads_every_setting_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = loaded(merged(DATABASE, {"settings": LARGE}), monkeypatch)
+def test_the_service_reads_every_setting_as_it_was_given(loaded: Load) -> None:
+    settings = loaded(merged(DATABASE, {"settings": LARGE}))
 
     assert {name: getattr(settings, name) for name in LARGE} == LARGE
 
 
-def test_the_service_listens_where_the_pod_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_in_the_file_alone_since_a_variable_would_win_at_sighup() -> None:
+    container = server(merged(DATABASE, {"settings": LARGE}))
+    named = {variable["name"] for variable in container["env"]}
+
+    assert container["args"][:2] == ["serve", "--env-file"]
+    assert not named & {f"LOYALTY_{name.upper()}" for name in generate.settings_properties()}
+
+
+def test_a_variable_of_ones_own_wins_over_the_file(loaded: Load) -> None:
+    values = merged(
+        DATABASE, {"settings": {"lanes": 4}}, {"extraEnv": [{"name": "LOYALTY_LANES", "value": "5"}]}
+    )
+
+    assert loaded(values).lanes == 5
+
+
+def test_other_settings_in_the_values_are_rolled_out() -> None:
+    def annotations(level: str) -> dict[str, str]:
+        values = merged(DATABASE, {"settings": {"log_level": level}})
+        return dict(deployment(values)["spec"]["template"]["metadata"]["annotations"])
+
+    assert annotations("info") == annotations("info") != annotations("debug")
+
+
+def test_the_service_listens_where_the_pod_says(loaded: Load) -> None:
     values = merged(DATABASE, {"service": {"port": 8443}, "metrics": {"port": 9000}, "listenAddress": "::"})
-    settings = loaded(values, monkeypatch)
+    settings = loaded(values)
     ports = {port["name"]: port["containerPort"] for port in server(values)["ports"]}
 
     assert (settings.host, settings.http_host) == ("::", "::")
     assert ports == {"grpc": settings.port, "http": settings.http_port} == {"grpc": 8443, "http": 9000}
 
 
-def test_the_chart_needs_nothing_but_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = loaded(DATABASE, monkeypatch)
+def test_the_chart_needs_nothing_but_the_database(loaded: Load) -> None:
+    settings = loaded(DATABASE)
 
     assert settings.log_format == "json"
     assert settings.host == "0.0.0.0"  # noqa: S104

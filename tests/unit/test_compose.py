@@ -48,6 +48,21 @@ def test_the_settings_are_settings(service: str) -> None:
     load_settings(**{name.removeprefix(ENVIRONMENT_PREFIX).lower(): value for name, value in given.items()})
 
 
+def test_the_processors_file_of_settings_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    command, option, path = PROCESSOR["command"]
+    folder, _, name = path.rpartition("/")
+    file = ROOT / mounts("processor")[folder] / name
+    for variable, value in PROCESSOR["environment"].items():
+        monkeypatch.setenv(variable, str(value))
+
+    assert (command, option) == ("serve", "--env-file")
+    settings = load_settings(file)
+    assert (settings.workers, settings.log_level) == (2, "info")
+    assert not {line.partition("=")[0] for line in file.read_text().splitlines()} & set(
+        PROCESSOR["environment"]
+    )
+
+
 def test_the_service_has_time_to_drain_and_may_write_to_tmp_alone() -> None:
     stop_seconds = Settings.model_fields["stop_seconds"].default
     assert int(PROCESSOR["stop_grace_period"].removesuffix("s")) > stop_seconds

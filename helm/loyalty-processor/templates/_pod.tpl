@@ -44,14 +44,6 @@ securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
 {{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end }}
 
-{{- /* One variable for each setting, in alphabetical order. */ -}}
-{{- define "loyalty-processor.settingsEnv" -}}
-{{- range $name, $value := .Values.settings }}
-- name: LOYALTY_{{ upper $name }}
-  value: {{ include "loyalty-processor.plain" $value | quote }}
-{{- end }}
-{{- end }}
-
 {{- /* SIGTERM comes after the preStop pause; workers are killed stop_seconds later; 5 s are for the supervisor's end. */ -}}
 {{- define "loyalty-processor.stopSeconds" -}}
 {{- add (int .Values.preStopSeconds) (ceil .Values.settings.stop_seconds | int) 5 -}}
