@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.compare.calls import CallLoad
 from benchmarks.compare.client import BenchmarkError, Client
-from benchmarks.compare.shapes import ACCRUE, Shape, batch_of
+from benchmarks.compare.shapes import ACCRUE, Shape, batch_of, checkout_of
 from benchmarks.compare.till import Till
 from benchmarks.service import Service, own_service
 from processor.cli.errors import CommandError
@@ -23,6 +23,8 @@ from storage.owner import owner_connection
 
 _CONNECTIONS: Final = 4
 _IN_FLIGHT: Final = 64
+# Those of the receipts that have any; the others have the total alone.
+_LINES: Final = 20
 _SIZES: Final = """
 SELECT
     (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'account'::regclass),
@@ -74,7 +76,12 @@ async def _enrol(service: Service, members: int) -> None:
 
 def _runs(service: Service, members: int, operations: int) -> Iterator[Run]:
     """Each shape twice: after a checkpoint, when a page's first change logs it whole, and once more."""
-    for name, shape in {"unary": ACCRUE, "batch of 500": batch_of(500)}.items():
+    shapes = {
+        "unary": ACCRUE,
+        "batch of 500": batch_of(500),
+        f"unary, {_LINES} lines": checkout_of(_LINES),
+    }
+    for name, shape in shapes.items():
         till = Till(service.target, (service.api_key,), _CONNECTIONS, members, 0.0)
         with Client(CallLoad(till, shape, _in_flight(shape))) as client:
             asyncio.run(_execute(service.dsn, "CHECKPOINT"))

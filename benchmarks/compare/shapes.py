@@ -1,6 +1,7 @@
 """How operations are put into messages: one or many each."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from google.rpc import code_pb2
@@ -34,8 +35,8 @@ def _encode_accrual(requests: Requests, _: int) -> bytes:
     return requests.accrue().SerializeToString()
 
 
-def _encode_checkout(requests: Requests, _: int) -> bytes:
-    return requests.checkout(BASKET_LINES).SerializeToString()
+def _encode_checkout(lines: int, requests: Requests, _: int) -> bytes:
+    return requests.checkout(lines).SerializeToString()
 
 
 def _encode_many(requests: Requests, operations: int) -> bytes:
@@ -57,7 +58,14 @@ def _faults_of_many(reply: bytes) -> Iterator[str]:
 
 
 ACCRUE: Final = Shape("Accrue", 1, _encode_accrual, _no_faults)
-CHECKOUT: Final = Shape("Checkout", 1, _encode_checkout, _no_faults)
+
+
+def checkout_of(lines: int) -> Shape:
+    """Checkout of a receipt with so many lines."""
+    return Shape("Checkout", 1, partial(_encode_checkout, lines), _no_faults)
+
+
+CHECKOUT: Final = checkout_of(BASKET_LINES)
 
 
 def batch_of(operations: int) -> Shape:
