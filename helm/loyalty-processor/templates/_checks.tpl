@@ -5,6 +5,7 @@
 {{- include "loyalty-processor.checks.scaling" . -}}
 {{- include "loyalty-processor.checks.stopping" . -}}
 {{- include "loyalty-processor.checks.settings" . -}}
+{{- include "loyalty-processor.checks.memory" . -}}
 {{- end }}
 
 {{- define "loyalty-processor.checks.database" -}}
@@ -117,5 +118,14 @@
 {{- end -}}
 {{- if eq (int .Values.service.port) (int .Values.metrics.port) -}}
 {{- fail "service.port and metrics.port are the same: gRPC and HTTP need a port each" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "loyalty-processor.checks.memory" -}}
+{{- $needed := include "loyalty-processor.mostMebibytes" . | int64 -}}
+{{- with dig "limits" "memory" "" .Values.resources -}}
+{{- if lt (include "loyalty-processor.mebibytes" . | int64) $needed -}}
+{{- fail (printf "resources.limits.memory is %s: workers would be killed under load; it needs %dMi for settings.workers, transport, calls_max and queue_bytes_max and for tmpSizeLimit, or leave it out to have it computed" (include "loyalty-processor.plain" .) $needed) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
