@@ -12,6 +12,7 @@ from tests.chart.generate import README
 from tests.server import REPOSITORY
 
 DEPLOYMENT: Final = (REPOSITORY / "docs/deployment.md").read_text()
+SCALING: Final = (REPOSITORY / "docs/scaling.md").read_text()
 PERFORMANCE: Final = (REPOSITORY / "docs/performance.md").read_text()
 TMP_MEBIBYTES: Final = 64
 GIBIBYTE: Final = 1 << 30
@@ -125,3 +126,10 @@ def test_the_documents_say_what_the_defaults_come_to() -> None:
         busy,
     ]
     assert "with the defaults {} are requested and {} are the limit".format(*memory({})) in README.read_text()
+
+
+@pytest.mark.parametrize(
+    "workers, text", [(1, r"([\d,]+) MiB with one worker"), (2, r"([\d,]+) MiB with two")]
+)
+def test_the_pods_of_the_sizing_have_the_memory_that_it_says(workers: int, text: str) -> None:
+    assert figures(text, SCALING) == [most_mebibytes(settings_of({"workers": workers}))]

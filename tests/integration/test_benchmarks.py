@@ -120,6 +120,16 @@ def test_ledgers_that_do_not_fit_on_the_disk_are_refused(tmp_path: Path) -> None
     assert done.stderr.count("\n") == 1
 
 
+def test_the_sizing_measures_receipts_with_lines_and_without() -> None:
+    done = run("benchmarks.sizing", "--members", "1000", "--operations", "1000", "--json")
+
+    assert done.returncode == 0, done.stderr
+    sizes = json.loads(done.stdout)
+    rows = {each["load"]: each["row_bytes"] for each in sizes["runs"]}
+    assert rows["unary, 20 lines, later"] > rows["unary, later"] + 20 * 20
+    assert sizes["bytes_per_member"].keys() == {"account", "account, after the runs", "card"}
+
+
 async def test_row_at_a_time_keeps_the_promise_to_repeats(service: Service) -> None:
     async with owner_connection(service.dsn) as connection:
         chain_id = await create_chain(connection, "row")
