@@ -18,6 +18,7 @@ from tests.alerts.rules import RULES_FILE, TEST_FILES, Rule, alerts, metric_name
 from tests.promtool import promtool
 
 READS = {"Quote", "GetBalance", "GetOperation", "ListOperations", "GetMember"}
+SLO_GUIDE = RULES_FILE.parents[4] / "docs/slo.md"
 Labels = dict[str, str]
 
 
@@ -118,6 +119,20 @@ def test_every_outcome_that_rules_name_is_counted_from_0() -> None:
     expressions = " ".join(rule["expr"] for rule in rules())
 
     assert matched(expressions, "outcome") <= {outcome.name for outcome in UNRECORDED}
+
+
+def test_the_guide_tells_of_each_outcome_once_how_it_counts() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (yes|no) \|", SLO_GUIDE.read_text(), re.MULTILINE)
+    told = [(name, code, counts) for names, code, counts in rows for name in re.findall(r"[A-Z_]{4,}", names)]
+    [bad] = [
+        rule["expr"] for rule in rules() if is_bad_events(rule) and rule["labels"]["slo"] == "operations"
+    ]
+
+    assert {name for name, _, counts in told if counts == "yes"} == matched(bad, "outcome")
+    assert sorted((name, code.split(",")[0]) for name, code, _ in told) == sorted(
+        (outcome.name, answer.code.name) for outcome, answer in ANSWERS.items()
+    )
+    assert ANSWERS.keys() == set(Outcome)
 
 
 def is_bad_events(rule: Rule) -> bool:

@@ -1,5 +1,6 @@
 """Detached partitions as Parquet files: what goes in comes out, and nothing is dropped unproven."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from tests.history import (
 )
 
 NAME = "operation_20260101"
+GUIDE = Path(__file__).parents[2] / "docs/backup.md"
+# As docs/backup.md calls what pyarrow does.
+TYPES = {"timestamp, µs, UTC": "timestamp[us, tz=UTC]"}
 LATER_TEXTS = ("original_key", "reason", "receipt_lines")
 
 
@@ -204,3 +208,14 @@ def test_other_files_are_told_apart(file: Path) -> None:
     parquet.write_table(pa.table({"key": [1]}), file)
     with pytest.raises(ArchiveFileError, match="its columns are others"):
         ArchiveFile(file)
+
+
+async def test_the_guide_lists_the_columns_in_their_order(
+    owner: asyncpg.Connection, january: list[Operation], file: Path
+) -> None:
+    await archive_partition(owner, NAME, file, drop=False)
+    rows = re.findall(r"^\| (`.+?`) \| (.+?) \|", GUIDE.read_text(), re.MULTILINE)
+    told = [(name, TYPES.get(kind, kind)) for names, kind in rows for name in re.findall(r"`(\w+)`", names)]
+
+    assert january
+    assert told == [(field.name, str(field.type)) for field in parquet.read_schema(file)]
