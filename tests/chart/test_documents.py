@@ -14,6 +14,7 @@ from tests.chart.chart import CNPG, DATABASE, NAME, deployment, find, merged, re
 from tests.chart.generate import CHART, documented_values, readme, schema_text
 from tests.chart.test_objects import CERT_MANAGER
 
+RULES_ALONE = merged(DATABASE, {"metrics": {"prometheusRule": {"enabled": True}}})
 STALE = "run: python -m tests.chart.generate"
 
 
@@ -92,12 +93,14 @@ def test_the_notes_say_how_to_change_a_setting_without_a_rollout() -> None:
         (DATABASE, "TLS is off"),
         (merged(DATABASE, {"replicas": 1}), "There is one pod"),
         (DATABASE, "Nobody will be told of trouble"),
+        (RULES_ALONE, "Alerts link to their runbooks by a path alone"),
         (merged(CNPG, {"migration": {"enabled": False}}), "migration.enabled is false"),
         (merged(DATABASE, CERT_MANAGER), "at SIGHUP. Run the command above a minute after each renewal"),
     ],
 )
 def test_the_notes_warn(values: dict[str, Any], warning: str) -> None:
-    every = {"tls": {"enabled": True, "secretName": "tls"}, "metrics": {"prometheusRule": {"enabled": True}}}
+    rules = {"enabled": True, "runbookBaseUrl": "https://git.example/loyalty"}
+    every = {"tls": {"enabled": True, "secretName": "tls"}, "metrics": {"prometheusRule": rules}}
 
     assert warning in notes(values)
     assert warning not in notes(merged(DATABASE, every))

@@ -1,14 +1,16 @@
 """What Prometheus and Grafana are given."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.chart.chart import DATABASE, find, find_all, merged, render
-from tests.chart.generate import CHART
+from tests.chart.chart import DATABASE, find, find_all, merged, refusal, render
+from tests.chart.generate import CHART, README
 from tests.promtool import promtool
 
 RULES = CHART / "files/rules/loyalty.rules.yaml"
@@ -38,13 +40,23 @@ def test_the_rules_are_those_of_the_file() -> None:
     assert rendered_rules() == yaml.safe_load(RULES.read_text())
 
 
-def test_runbooks_can_be_put_behind_the_address_of_the_repository() -> None:
-    spec = rendered_rules(runbookBaseUrl="https://git.example/loyalty/")
+@pytest.mark.parametrize("end", ["", "/"])
+def test_runbooks_can_be_put_behind_the_address_that_the_readme_gives_for_the_repository(end: str) -> None:
+    [base] = re.findall(r"--set metrics\.prometheusRule\.runbookBaseUrl=(\S+)", README.read_text())
+    spec = rendered_rules(runbookBaseUrl=base + end)
     alerts = [rule for group in spec["groups"] for rule in group["rules"] if "alert" in rule]
 
     assert alerts
     for alert in alerts:
-        assert alert["annotations"]["runbook_url"].startswith("https://git.example/loyalty/docs/runbooks/")
+        address, _, path = alert["annotations"]["runbook_url"].partition("/docs/")
+        assert address == base
+        assert (CHART.parents[1] / "docs" / path).is_file()
+
+
+def test_what_is_no_address_is_refused() -> None:
+    rules = {"metrics": {"prometheusRule": {"enabled": True, "runbookBaseUrl": "git.example/loyalty"}}}
+
+    assert "runbookBaseUrl" in refusal(merged(DATABASE, rules))
 
 
 def test_promtool_accepts_the_rendered_rules(tmp_path: Path) -> None:
