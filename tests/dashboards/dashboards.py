@@ -1,5 +1,6 @@
 """The dashboards as Grafana reads them: their panels, and the queries with the variables filled in."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from monitoring.dashboards import DIRECTORY
 
 FILES: Final = sorted(DIRECTORY.glob("*.json"))
+# Under it, a picture has the digest of what it shows.
+PICTURE_KEYWORD: Final = "Dashboard"
 _VARIABLES: Final = {"__rate_interval": "10s", "namespace": ".*", "job": ".*", "chain": ".*"}
 
 
@@ -48,3 +51,10 @@ def queries_of(file: Path, panel: dict[str, Any]) -> Iterator[Query]:
     """Those of one panel."""
     for target in panel["targets"]:
         yield Query(file.stem, panel["title"], target["expr"], target["legendFormat"])
+
+
+def digest(file: Path) -> str:
+    """Of what a dashboard shows: it changes with the title of a panel or row, a query or its legend."""
+    titles = [panel["title"] for panel in json.loads(file.read_text())["panels"]]
+    asked = [query for panel in panels(file) for query in queries_of(file, panel)]
+    return hashlib.sha256(json.dumps([titles, asked]).encode()).hexdigest()

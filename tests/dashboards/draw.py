@@ -20,7 +20,7 @@ from tests.dashboards.dashboards import FILES
 from tests.dashboards.picture import draw
 from tests.dashboards.series import Span
 from tests.load import MEMBERS, Load
-from tests.requests import DAY_SECONDS, accrue, ago
+from tests.requests import DAY_SECONDS, accrue, ago, reverse
 from tests.server import Server, started
 from tests.standby import replicated
 
@@ -78,11 +78,14 @@ async def loaded_chain(dsn: str) -> Chain:
 
 
 async def make_mischief(chain: Chain, address: str) -> None:
-    """A till that reuses a key, and one whose clock is wrong."""
+    """A till that reuses a key, one whose clock is wrong, and one where goods come back."""
     async with Till(address, chain.api_key) as till:
         for number in range(10_000):
             await till.write(accrue(1, 10_000 + number, idempotency_key="reused", terminal_id="till-13"))
             await till.write(accrue(2, occurred_at=ago(100 * DAY_SECONDS), terminal_id="till-7"))
+            sale = accrue(3, 90_000)
+            await till.write(sale)
+            await till.write(reverse(3, sale.idempotency_key))
             await asyncio.sleep(2)
 
 

@@ -14,8 +14,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.alerts.prometheus import Prometheus
+from tests.dashboards.dashboards import PICTURE_KEYWORD, digest
 from tests.dashboards.series import Series, Span, series_of
 from tests.dashboards.units import format_value
 
@@ -45,15 +47,17 @@ def draw(file: Path, prometheus: Prometheus, span: Span, picture: Path) -> None:
     figure.text(0.25, 1 - 24 / height_pixels, dashboard["description"], size=9)
     for panel in dashboard["panels"]:
         _draw_panel(figure, panel, prometheus, span, height_pixels)
-    _write(figure, picture)
+    _write(figure, picture, shown=digest(file))
 
 
-def _write(figure: Figure, picture: Path) -> None:
-    """With a palette, which makes a small file."""
-    buffer = BytesIO()
+def _write(figure: Figure, picture: Path, shown: str) -> None:
+    """With a palette, which makes a small file, and the digest of what it shows."""
+    buffer, info = BytesIO(), PngInfo()
+    info.add_text(PICTURE_KEYWORD, shown)
     figure.savefig(buffer, format="png", facecolor=_PAGE)
     with Image.open(buffer) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small.save(picture, optimize=True, pnginfo=info)
 
 
 def _draw_panel(

@@ -11,7 +11,7 @@ import pytest
 from monitoring.catalogue import catalogue
 from monitoring.dashboards import rendered
 from tests.alerts.rules import metric_names, recorded_names
-from tests.dashboards.dashboards import FILES, Query, panels, queries
+from tests.dashboards.dashboards import FILES, PICTURE_KEYWORD, Query, digest, panels, queries
 
 PICTURES: Final = Path(__file__).parents[2] / "docs/dashboards"
 PICTURE_BYTES_MAX: Final = 200_000
@@ -94,8 +94,9 @@ def test_every_metric_is_on_a_dashboard() -> None:
 
 
 @each_file
-def test_there_is_a_picture_of_it(file: Path) -> None:
-    picture = PICTURES / f"{file.stem}.png"
+def test_there_is_a_picture_of_it_as_it_is(file: Path) -> None:
+    picture = (PICTURES / f"{file.stem}.png").read_bytes()
 
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert picture.stat().st_size < PICTURE_BYTES_MAX
+    assert picture.startswith(b"\x89PNG")
+    assert f"tEXt{PICTURE_KEYWORD}\0{digest(file)}".encode() in picture, "run: make pictures"
+    assert len(picture) < PICTURE_BYTES_MAX
