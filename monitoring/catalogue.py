@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from monitoring.rules import series_by_alert, series_names
 from processor import gauges, metrics
 from processor.domain.command import Kind
-from processor.labels import CHAINS_MAX, TERMINALS_AFTER, TERMINALS_MAX
+from processor.labels import CHAINS_MAX, TERMINALS_AFTER, TERMINALS_MAX, UNKNOWN
 from processor.place import Worker
 from processor.rpc import metrics as rpc_metrics
 from processor.supervisor import FleetMetrics
@@ -35,7 +35,7 @@ ABSENT_UNTIL: Final[Mapping[str, str]] = {
 
 LABELS: Final[Mapping[str, str]] = {
     "cause": "why a batch was not committed: `conflict`, `unknown` (outcome of COMMIT), `unavailable`",
-    "chain": f"the chain's name; {CHAINS_MAX} per worker, the rest share `other`; empty: not known yet",
+    "chain": f"the chain's name; {CHAINS_MAX} per worker, the rest share `other`; `{UNKNOWN}`: not known yet",
     "code": "the gRPC code that the call ended with, as `OK`, `UNAVAILABLE`",
     "grpc_code": "the same",
     "grpc_method": "the method, as `Accrue`",
@@ -50,7 +50,7 @@ LABELS: Final[Mapping[str, str]] = {
     "state": "`idle` or `used`",
     "table": "`account`, `card`, `due`, `operation` or `tally`, each with all of its partitions",
     "terminal": (
-        f"`store_id/terminal_id` from its {TERMINALS_AFTER}th conflict in a worker on, for {TERMINALS_MAX} of"
+        f"`store_id/terminal_id` from its {TERMINALS_AFTER}rd conflict in a worker on, for {TERMINALS_MAX} of"
         " them; all others share `other`"
     ),
     "version": "the version of the service",

@@ -1,7 +1,7 @@
 """Gathers concurrent calls into batches: a lane that is free takes whatever has queued.
 
 An idle service adds no latency, a busy one batches by itself, and waits a moment for more (see `turns`).
-Calls of one member always meet in the same lane, so they apply in the order of their arrival.
+Calls of one member meet in the same lane, so they apply in the order of their arrival.
 """
 
 import asyncio
@@ -157,17 +157,13 @@ class Batcher:
             lane.put(chain_id, call)
 
     def _lanes_of(self, chain_id: int, calls: Sequence[Call]) -> list[Lane]:
-        """A lane for each call: that of its member.
-
-        One lane for all if a key is used for members of different ones: no other placing keeps the order of
-        the calls under a key and of those of each member.
-        """
+        """A lane for each call: that of its member, unless a key is used for members of several."""
         lanes = [self._lane_of(chain_id, call.command) for call in calls]
         by_key: dict[str, Lane] = {}
         for lane, call in zip(lanes, calls, strict=True):
             key = call.command.idempotency_key
             if key and by_key.setdefault(key, lane) is not lane:
-                return lanes[:1] * len(calls)
+                return _joined_by_key(lanes, calls)
         return lanes
 
     def _lane_of(self, chain_id: int, command: Command) -> Lane:
@@ -189,6 +185,21 @@ class Batcher:
             for lane in self._lanes:
                 if lane.is_stalled(loop.time()):
                     lane.answer_expiring(loop.time() + _REPLY_MARGIN_SECONDS)
+
+
+def _joined_by_key(lanes: Sequence[Lane], calls: Sequence[Call]) -> list[Lane]:
+    """Put all calls of lanes that a key connects into one of them.
+
+    So those under a key keep their order, and those of a member, too.
+    """
+    joined = {lane: lane for lane in lanes}
+    by_key: dict[str, Lane] = {}
+    for lane, call in zip(lanes, calls, strict=True):
+        key = call.command.idempotency_key
+        one, other = joined[by_key.setdefault(key, lane)] if key else joined[lane], joined[lane]
+        if one is not other:
+            joined = {each: one if into is other else into for each, into in joined.items()}
+    return [joined[lane] for lane in lanes]
 
 
 def _bytes_held(command: Command) -> int:

@@ -115,7 +115,7 @@ DUE_LAG_SECONDS: Final = Gauge(
 
 MEASURED_TIMESTAMP_SECONDS: Final = Gauge(
     "loyalty_measured_timestamp_seconds",
-    "Seconds of unix time at which an item of the database was measured, 0 if not since the worker started."
+    "Seconds of unix time at which an item of the database was measured, or since when it is tried."
     " Old: what is shown of it may no longer be so.",
     ["item"],
     multiprocess_mode="mostrecent",

@@ -4,10 +4,12 @@ from collections import Counter
 from typing import Final
 
 OTHER: Final = "other"
+# Whoever is refused before the key is read is of no chain yet.
+UNKNOWN: Final = "unknown"
 CHAINS_MAX: Final = 50
 TERMINALS_MAX: Final = 100
 # Nearly every terminal has its one mishap; those that have several are to be found.
-TERMINALS_AFTER: Final = 5
+TERMINALS_AFTER: Final = 3
 _AWAITED_MAX: Final = 10_000
 
 

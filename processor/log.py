@@ -15,7 +15,7 @@ _NEVER_LOGGED: Final = frozenset(
 # A phone's or a card's number may stand in a text that comes from elsewhere: a till's key, a traceback. Cards
 # that machines read have 13 digits (EAN-13) to 19 (ISO/IEC 7812), of which the last four may be shown.
 _PHONE_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-_CARD_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{9,}(?=[0-9]{4}(?![0-9]))")
+_CARD_NUMBER: Final = re.compile(r"(?<![0-9])(?:[0-9]{9,}|(?:[0-9]{4}[ -]){3})(?=[0-9]{4}(?![0-9]))")
 
 
 def configure_log(level: str, form: str, **fields: object) -> None:

@@ -188,6 +188,7 @@ class LedgerMetrics:
     """The view of outcomes and reruns."""
 
     def __init__(self) -> None:
+        self._expected: set[str] = set()
         self._reruns = {
             BatchConflict: BATCH_RERUNS.labels("conflict"),
             OutcomeUnknown: BATCH_RERUNS.labels("unknown"),
@@ -204,6 +205,9 @@ class LedgerMetrics:
         Chains beyond the bound share theirs.
         """
         chain = CHAINS.label(chain_name)
+        if chain in self._expected:
+            return
+        self._expected.add(chain)
         for kind, outcome in product(CALLED_KINDS, UNRECORDED):
             _operations_child(chain, kind, outcome)
         for kind in SALE_KINDS:
@@ -238,8 +242,8 @@ class LedgerMetrics:
                 _replays_child(chain, kind).inc(count)
             elif not is_recorded(outcome):
                 _operations_child(chain, kind, outcome).inc(count)
-                if outcome is Outcome.IDEMPOTENCY_KEY_REUSED:
-                    _count_conflicts(chain, pairs)
+        if any(outcome is Outcome.IDEMPOTENCY_KEY_REUSED for _, outcome, _ in tally):
+            _count_conflicts(chain, pairs)
 
     def count_rerun(self, failure: StorageFailure) -> None:
         """Count a batch that was not committed for this reason."""

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from loyalty.v1.operation_pb2 import Receipt
+from loyalty.v1.operation_pb2 import ADJUSTMENT_REASON_SURVEY, Receipt
 from loyalty.v1.transaction_service_pb2 import (
     AccrueRequest,
+    AdjustRequest,
     CaptureRequest,
     CheckoutRequest,
     HoldRequest,
@@ -64,6 +65,12 @@ def void(member_id: int, original_key: str, **fields: Any) -> VoidRequest:
 
 def reverse(member_id: int, original_key: str, **fields: Any) -> ReverseRequest:
     return _request(ReverseRequest, member_id, original_idempotency_key=original_key, **fields)
+
+
+def adjust(member_id: int, points: int, **fields: Any) -> AdjustRequest:
+    """By the operator, for the answers to a survey; points below zero are taken."""
+    given = {"idempotency_key": uuid.uuid4().hex, "occurred_at": ago(0), **fields}
+    return AdjustRequest(member_id=member_id, points=points, reason=ADJUSTMENT_REASON_SURVEY, **given)
 
 
 def bring_back(

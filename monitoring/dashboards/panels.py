@@ -50,8 +50,8 @@ _RED: Final = "red"
 SERVER: Final = 'namespace=~"$namespace", job=~"$job"'
 CHAIN: Final = 'chain=~"$chain"'
 # As the objectives of the service have them.
-WRITES: Final = 'grpc_method!~"Get.*|List.*|Quote|ProcessStream"'
-SINGLE_WRITES: Final = 'grpc_method!~"Get.*|List.*|Quote|Process.*"'
+WRITES: Final = 'grpc_service=~"loyalty[.]v1[.].*", grpc_method!~"Get.*|List.*|Quote|ProcessStream"'
+SINGLE_WRITES: Final = 'grpc_service=~"loyalty[.]v1[.].*", grpc_method!~"Get.*|List.*|Quote|Process.*"'
 
 
 class Query(NamedTuple):

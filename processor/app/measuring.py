@@ -1,7 +1,7 @@
 """The gauges of the database. Each item is measured by itself: one that fails leaves the others fresh."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import time
 from typing import NoReturn
 
@@ -22,16 +22,23 @@ from storage.opened import OpenStorage
 
 log = structlog.get_logger()
 
-# Measures an item, shows it, and returns the unix time as of which it is; 0 if there is nothing to show yet.
-Show = Callable[[], Awaitable[float]]
+# Measures an item, shows it, and returns the unix time as of which it is; None if there is nothing yet.
+Show = Callable[[], Awaitable[float | None]]
 
 
 async def show_database(storage: OpenStorage, interval_seconds: float) -> NoReturn:
     """Keep the gauges for ever; one worker does it for all of its server."""
     MEASURE_INTERVAL_SECONDS.set(interval_seconds)
-    items = DatabaseItems(storage, interval_seconds).by_name()
+    items = DatabaseItems(storage, interval_seconds)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_show_for_ever(items.quick(), interval_seconds))
+        tasks.create_task(_show_for_ever(items.slow(), interval_seconds))
+    raise AssertionError  # they never end
+
+
+async def _show_for_ever(items: Mapping[str, Show], interval_seconds: float) -> NoReturn:
     for item in items:
-        MEASURED_TIMESTAMP_SECONDS.labels(item).set(0)  # until it is measured
+        MEASURED_TIMESTAMP_SECONDS.labels(item).set(time())  # until it is measured
     while True:
         for item, show in items.items():
             await _show(item, show)
@@ -40,7 +47,9 @@ async def show_database(storage: OpenStorage, interval_seconds: float) -> NoRetu
 
 async def _show(item: str, show: Show) -> None:
     try:
-        MEASURED_TIMESTAMP_SECONDS.labels(item).set(await show())
+        measured_at = await show()
+        if measured_at is not None:
+            MEASURED_TIMESTAMP_SECONDS.labels(item).set(measured_at)
     except StorageFailure as failure:
         log.warning("the database can't be measured", item=item, error=str(failure))
 
@@ -54,15 +63,18 @@ class DatabaseItems:
         self._standby_gauges = StandbyGauges()
         self._are_standbys_hidden = False
 
-    def by_name(self) -> dict[str, Show]:
-        """In the order of measuring; what may take long is the last."""
+    def quick(self) -> dict[str, Show]:
+        """Those that are measured in a moment, by name."""
         return {
             "standbys": self._standbys,
             "due_lag": self._due_lag,
             "verification": self._verification,
             "table_sizes": self._table_sizes,
-            "outstanding_points": self._outstanding_points,
         }
+
+    def slow(self) -> dict[str, Show]:
+        """What reads every account."""
+        return {"outstanding_points": self._outstanding_points}
 
     async def _standbys(self) -> float:
         found = await measures.standbys(self._pool)
@@ -90,10 +102,10 @@ class DatabaseItems:
         show_tables(await measures.table_sizes(self._pool))
         return time()
 
-    async def _outstanding_points(self) -> float:
+    async def _outstanding_points(self) -> float | None:
         """Measured by whichever process had the turn, at whatever time that was."""
         found = await measures.measure_outstanding(self._pool, self._interval_seconds)
         if found is None:
-            return 0
+            return None
         show_outstanding(found.points_by_chain)
         return found.measured_at_seconds

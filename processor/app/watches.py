@@ -78,6 +78,16 @@ async def show_chains(worker: Worker, metrics: LedgerMetrics) -> NoReturn:
 
 async def count_left_behind(worker: Worker, journal: CommitJournal, metrics: LedgerMetrics) -> None:
     """Count the batches that the process before this one was killed over, if they were committed."""
+    try:
+        await _count(worker, journal, metrics)
+    except ValueError as error:
+        # The package was replaced under its running supervisor.
+        log.warning("batches of the process before are not counted: it was another version", error=str(error))
+        for slot in journal.left_behind:
+            slot.clear()
+
+
+async def _count(worker: Worker, journal: CommitJournal, metrics: LedgerMetrics) -> None:
     left_behind = [(slot, slot.read()) for slot in journal.left_behind]
     # Totals come first: those that others are added to.
     for slot, entry in sorted(left_behind, key=lambda each: isinstance(each[1], Note)):

@@ -166,7 +166,6 @@ def _tier_names(name: str, level: int, next_name: str) -> bytes:
     return text_field(_1_TEXT, name) + integer_field(_2, level) + text_field(_3_TEXT, next_name)
 
 
-@lru_cache(_CACHED)
 def _applied_rule(rule: AppliedRule) -> bytes:
     name, points, minor = rule
     return field(_APPLIED_RULE, _rule_name(name) + integer_field(_2, points) + integer_field(_3, minor))

@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from processor import buckets
 from processor.bulk_histogram import BulkHistogram
 from processor.domain.outcomes import Outcome
-from processor.labels import CHAINS
+from processor.labels import CHAINS, UNKNOWN
 from processor.ports import Reply
 
 _METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
@@ -55,7 +55,6 @@ CALL_SECONDS: Final = BulkHistogram(
 )
 
 
-_NO_CHAIN: Final = ""
 _CANCELLED: Final = "CANCELLED"
 _NOT_REFUSED: Final = frozenset({Outcome.APPLIED.name, _CANCELLED})
 
@@ -76,7 +75,7 @@ class MethodMetrics:
         self._handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
         self._handling_seconds = HANDLING_SECONDS.labels(*labels)
         # Whoever is refused before the key is read is of no chain.
-        _refusals(_NO_CHAIN, method, Outcome.QUEUE_FULL.name)
+        _refusals(UNKNOWN, method, Outcome.QUEUE_FULL.name)
         self._calls: dict[tuple[str, grpc.StatusCode], Counter] = {}
         self._call_seconds: dict[str, BulkHistogram] = {}
         self._unwritten: _Pass | None = None
@@ -142,6 +141,11 @@ class _Pass:
         self.seconds = defaultdict[tuple[str | None, grpc.StatusCode, str], list[float]](list)
 
 
+def expect_refusals(chain: str, method: str) -> None:
+    """Have what a full queue refuses counted from 0."""
+    _refusals(CHAINS.label(chain), method, Outcome.QUEUE_FULL.name)
+
+
 def count_refused(chain: str, method: str, replies: Iterable[Reply]) -> None:
     """Count the errors among the results of a batch, or of a stream's message."""
     for outcome, count in Tally([reply.outcome for reply in replies]).items():
@@ -155,7 +159,7 @@ def _refusals(chain: str, method: str, reason: str) -> Counter:
 
 
 def _label(chain: str | None) -> str:
-    return _NO_CHAIN if chain is None else CHAINS.label(chain)
+    return UNKNOWN if chain is None else CHAINS.label(chain)
 
 
 class CallMetrics:

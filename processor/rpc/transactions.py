@@ -30,7 +30,7 @@ from processor.rpc.convert.sales import accrue_command, checkout_command, redeem
 from processor.rpc.convert.undoing import return_command, reverse_command
 from processor.rpc.decode import decode
 from processor.rpc.handlers import MessageStream
-from processor.rpc.metrics import count_refused
+from processor.rpc.metrics import count_refused, expect_refusals
 from processor.rpc.places import PlacesByChain
 from processor.rpc.reads import ReadMethods, answer
 from processor.rpc.status import Refused
@@ -73,6 +73,7 @@ class TransactionService(ReadMethods):
 
     async def ProcessStream(self, caller: ApiKey, messages: MessageStream, deadline: float) -> None:
         """Stream of ProcessStreamRequest -> stream of ProcessStreamResponse."""
+        expect_refusals(self._chain_name(caller), "ProcessStream")
         window = _Window(STREAM_OPERATIONS_MAX)
         refusal: Refused | None = None
         async with asyncio.TaskGroup() as answers:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from processor.domain.outcomes import Outcome
+from processor.labels import UNKNOWN
 from processor.top.rates import Change, Quantiles
 from processor.top.scrape import Scrape
 
@@ -179,6 +180,8 @@ def _worker(change: Change, worker: str) -> Worker:
 def _chains(before: Scrape, after: Scrape) -> Iterator[Chain]:
     earlier = before.split("chain")
     for chain, scrape in after.split("chain").items():
+        if chain == UNKNOWN:
+            continue
         yield _chain(chain, Change(earlier.get(chain, Scrape(before.at_seconds, {})), scrape))
 
 

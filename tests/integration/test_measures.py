@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Iterator
+from time import time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,12 +63,16 @@ def test_an_item_that_cannot_be_measured_leaves_the_others_fresh(failing: str, d
         eventually(lambda: measured_at(server, failing) > before[failing], describe=server.metrics)
 
 
-def test_what_was_never_measured_says_so(database: str) -> None:
+def test_what_was_never_measured_is_as_old_as_the_worker(database: str) -> None:
     run(query(database, "REVOKE EXECUTE ON FUNCTION measure_outstanding FROM loyalty_service"))
+    began_at = time()
     with serving(database, measure_seconds=1) as server:
-        eventually(lambda: server.events(CANT_BE_MEASURED), describe=server.log)
-        assert len(exported(server, "loyalty_measured_timestamp_seconds")) == len(ITEMS)
-        assert measured_at(server, "outstanding_points") == 0
+        eventually(lambda: len(exported(server, "loyalty_measured_timestamp_seconds")) == len(ITEMS))
+        tried_since = measured_at(server, "outstanding_points")
+        assert began_at <= tried_since <= time()
+        eventually(lambda: len(server.events(CANT_BE_MEASURED)) >= 3, describe=server.log)
+        assert measured_at(server, "outstanding_points") == tried_since
+        assert measured_at(server, "standbys") > tried_since
         assert server.metric("loyalty_measure_interval_seconds") == 1
 
 

@@ -1,10 +1,14 @@
 """What a worker that is killed amid its counting leaves behind, and what its successor makes of it."""
 
+import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from prometheus_client import REGISTRY
 
+from processor.app.parts import Worker
+from processor.app.watches import count_left_behind
 from processor.commit_journal import CommitJournal, Note
 from processor.domain.command import Kind
 from processor.domain.outcomes import Outcome
@@ -95,6 +99,21 @@ def test_counting_that_was_broken_off_is_completed_once(file: Path, increments: 
     assert value("points_issued", chain=chain, kind="checkout") == 4
     assert value("points_redeemed", chain=chain, kind="checkout") == 5
     assert value("points_expired", chain=chain) == 6
+
+
+@pytest.mark.parametrize("has_totals", [False, True])
+async def test_what_another_version_has_left_behind_is_let_go(file: Path, *, has_totals: bool) -> None:
+    """The package may be replaced under a running supervisor: new workers find the old one's journal."""
+    slot = CommitJournal(file, 1).slot().__enter__()
+    if has_totals:
+        slot.promise({("points_issued", "without-a-kind"): 30})
+    else:
+        note = [7, "key", "ab" * 32, ["without-a-kind", [[1, 0, 3]], 30, 5, 0]]
+        slot._note.write(json.dumps(note).encode())
+    journal, no_worker = CommitJournal(file, 1), cast("Worker", None)
+    await count_left_behind(no_worker, journal, LedgerMetrics())
+    assert CommitJournal(file, 1).left_behind == []
+    assert REGISTRY.get_sample_value("loyalty_points_issued_total", {"chain": "without-a-kind"}) is None
 
 
 def test_a_note_that_is_too_long_is_left_out(file: Path) -> None:

@@ -33,7 +33,7 @@ def test_who_comes_but_once_takes_no_label_from_those_who_come_often() -> None:
 
 def test_chains_and_terminals_are_bounded() -> None:
     assert (CHAINS.limit, TERMINALS.limit) == (CHAINS_MAX, TERMINALS_MAX) == (50, 100)
-    assert (CHAINS.after, TERMINALS.after) == (1, TERMINALS_AFTER) == (1, 5)
+    assert (CHAINS.after, TERMINALS.after) == (1, TERMINALS_AFTER) == (1, 3)
 
 
 def test_from_the_51st_on_chains_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:

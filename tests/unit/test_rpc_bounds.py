@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from loyalty.v1.transaction_service_pb2 import GetBalanceRequest, GetOperationRequest, ListOperationsRequest
 from processor.domain.account import Account
 from processor.domain.member import Holder
+from processor.labels import UNKNOWN
 from tests.unit.rpc_harness import (
     AUTHORIZATION,
     MESSAGE_BYTES_MAX,
@@ -108,7 +109,7 @@ async def test_calls_beyond_the_bound_are_refused_until_there_is_room_again() ->
 
 def refused_strangers() -> float:
     """Calls that were refused for want of room before anybody looked whose they are."""
-    labels = {"chain": "", "method": "Accrue", "reason": "QUEUE_FULL"}
+    labels = {"chain": UNKNOWN, "method": "Accrue", "reason": "QUEUE_FULL"}
     return REGISTRY.get_sample_value("loyalty_refusals_total", labels) or 0
 
 
