@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +13,14 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from processor.env_file import read_env_file
 
 ENVIRONMENT_PREFIX: Final = "LOYALTY_"
 HIDDEN: Final = "***"
 
-Source = Literal["default", "environment", "flag"]
+Source = Literal["default", "env file", "environment", "flag"]
 
 
 class ConfigError(Exception):
@@ -163,16 +165,26 @@ class Settings(BaseSettings):
         "auto", description="Form of the log; auto is console on a terminal, else json"
     )
 
+    _of_file: frozenset[str] = frozenset()
     _flags: frozenset[str] = frozenset()
 
-    def __init__(self, **flags: Any) -> None:
-        super().__init__(**flags)
+    def __init__(self, file_values: Mapping[str, str] | None = None, /, **flags: Any) -> None:
+        of_environment = EnvSettingsSource(Settings)()
+        of_file = {
+            name: value
+            for name, value in (file_values or {}).items()
+            if value and name not in of_environment and name not in flags
+        }
+        super().__init__(**{**of_file, **flags})
+        self._of_file = frozenset(of_file)
         self._flags = frozenset(flags)
 
     def source(self, name: str) -> Source:
         """Where the value of `name` came from."""
         if name in self._flags:
             return "flag"
+        if name in self._of_file:
+            return "env file"
         return "environment" if name in self.model_fields_set else "default"
 
 
@@ -180,18 +192,31 @@ def load_settings(env_file: Path | None = None, /, **overrides: Any) -> Settings
     """Read the environment; `overrides` (the flags) win, those that are None count as not given.
 
     `env_file` has lines like LOYALTY_LANES=4; variables of the environment win over it. Raises ConfigError
-    with every problem found.
+    with every problem found, of a file that can't be read as one with the file's alone.
     """
-    if env_file and not env_file.is_file():
-        raise ConfigError([f"{env_file} is not there; it must be a file of variables, a line each"])
+    file_values = _values_of(env_file) if env_file else {}
     flags = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(_env_file=env_file, **flags)
+        settings = Settings(file_values, **flags)
     except ValidationError as error:
         raise ConfigError([_problem(detail, flags) for detail in error.errors()]) from None
     if contradictions := list(_contradictions(settings)):
         raise ConfigError(contradictions)
     return settings
+
+
+def _values_of(path: Path) -> dict[str, str]:
+    try:
+        if not path.is_file():  # to read a pipe could take for ever
+            raise ConfigError([f"{path} is not there; it must be a file of variables, a line each"])
+        file = read_env_file(path)
+    except OSError as error:
+        raise ConfigError([f"{path} can't be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} must be in UTF-8; its byte {error.start + 1} is not"]) from None
+    if file.unread:
+        raise ConfigError([_problem_of_line(path, number, text) for number, text in file.unread.items()])
+    return file.values
 
 
 def effective(settings: Settings) -> list[EffectiveValue]:
@@ -214,13 +239,26 @@ def mask_dsn(dsn: str) -> str:
 def _problem(detail: ErrorDetails, flags: dict[str, Any]) -> str:
     name = str(detail["loc"][0])
     if name not in Settings.model_fields:
-        given = _flag(name) if name in flags else name.upper()  # of an env file, where it has its prefix
+        given = _flag(name) if name in flags else _variable(name)
         return f"{given} is not an option; `loyalty-processor config` lists those there are"
     label = _flag(name) if name in flags else _variable(name)
     must = f"must be {_requirement(Settings.model_fields[name])}"
     if detail["type"] == "missing":
         return f"{label} (or {_flag(name)}) is not set; it {must}"
     return f"{label} is {_shown_input(detail['input'])}; it {must}"
+
+
+def _problem_of_line(path: Path, number: int, text: str) -> str:
+    must = f"it must be {ENVIRONMENT_PREFIX}NAME=value, a comment or blank"
+    return f"line {number} of {path} is {_shown_line(text)!r}; {must}"
+
+
+def _shown_line(text: str) -> str:
+    """A mistyped line, without what follows its name unless that is of a setting that is no secret."""
+    found = re.match(rf"(?:export\s+)?({ENVIRONMENT_PREFIX}\w*|[A-Z_]+(?=\s*=))", text)
+    name = found[1] if found else ""
+    is_known = name in {_variable(known) for known in Settings.model_fields} - {_variable("dsn")}
+    return mask_dsn(text) if is_known else f"{name} {HIDDEN}".strip()
 
 
 def _requirement(field: FieldInfo) -> str:

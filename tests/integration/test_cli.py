@@ -466,6 +466,20 @@ def test_config_hides_secrets(cli: Cli) -> None:
     assert values["batch_ops_max"] == 500
 
 
+def test_config_checks_a_file_of_settings_and_shows_what_it_gives(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("LOYALTY_DSN=postgresql://me:hunter2@db/loyalty\nLOYALTY_LANES=3\n")
+    shown = cli("config", "--env-file", file).out
+    assert re.search(r"lanes +3 +env file", shown)
+    assert "hunter2" not in shown
+
+    file.write_text("LOYALTY_DSN postgresql://me:hunter2@db/loyalty\nLOYALTY_LANES 3\n")
+    refused = cli("config", "--env-file", file)
+    assert refused.status == 2
+    assert f"line 2 of {file} is 'LOYALTY_LANES 3'; it must be LOYALTY_NAME=value" in refused.err
+    assert "hunter2" not in refused.err
+
+
 def test_the_help_tells_the_exit_statuses(cli: Cli) -> None:
     ended = cli("--help")
     assert ended.status == 0

@@ -154,3 +154,120 @@ def test_the_native_transport_asks_for_what_it_needs(monkeypatch: pytest.MonkeyP
 
 def test_equal_free_ports_are_no_contradiction() -> None:
     assert load_settings(dsn=DSN, port=0, http_port=0).port == 0
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / "settings.env"
+
+
+def test_a_value_of_the_file_is_told_from_the_variable_and_the_flag_that_win_over_it(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path
+) -> None:
+    names = ("lanes", "workers", "reads_max", "calls_max")
+    env_file.write_text("".join(f"LOYALTY_{name.upper()}=11\n" for name in names))
+    monkeypatch.setenv("LOYALTY_LANES", "12")
+    monkeypatch.setenv("LOYALTY_READS_MAX", "")
+    settings = load_settings(env_file, dsn=DSN, workers=13)
+    shown = {option.name: (option.value, option.source) for option in effective(settings)}
+    assert [shown[name] for name in names] == [
+        (12, "environment"),
+        (13, "flag"),
+        (11, "env file"),
+        (11, "env file"),
+    ]
+    assert shown["batch_ops_max"] == (500, "default")
+
+
+@pytest.mark.parametrize(
+    "line, host",
+    [
+        ("LOYALTY_HOST=::1", "::1"),
+        ("  LOYALTY_HOST = a b \r", "a b"),
+        ("export LOYALTY_HOST=a", "a"),
+        ("LOYALTY_HOST=a#b # c", "a#b"),
+        ("LOYALTY_HOST='a # \"b\"' # c", 'a # "b"'),
+        ('LOYALTY_HOST="a\'$b${c}\\"', "a'$b${c}\\"),
+        ("LOYALTY_HOST=", "127.0.0.1"),
+        ("LOYALTY_HOST= # c", "127.0.0.1"),
+        ('LOYALTY_HOST=""', "127.0.0.1"),
+        ("\ufeffLOYALTY_HOST=ü", "ü"),
+        ("LOYALTY_HOST=a\nLOYALTY_HOST=b", "b"),
+    ],
+)
+def test_a_line_of_the_file_gives_a_setting(env_file: Path, line: str, host: str) -> None:
+    env_file.write_text(f"{line}\n\n \t# a comment=\n")
+    assert load_settings(env_file, dsn=DSN).host == host
+
+
+@pytest.mark.parametrize(
+    "line, shown",
+    [
+        ("LOYALTY_LANES 4", None),
+        ("LOYALTY_LANES: 4", None),
+        ("LOYALTY_LANES", None),
+        ("export LOYALTY_LANES", None),
+        ('LOYALTY_LOG_LEVEL="debug', None),
+        ("LOYALTY_LOG_LEVEL='debug' info", None),
+        ("LOYALTY_LANES=#4", None),
+        ("LOYALTY_HOST=a\0b", None),
+        ("LANES=9", "LANES ***"),
+        ("loyalty_lanes=9", "***"),
+        ("LOYALTY__ENV_FILE=9", "LOYALTY__ENV_FILE ***"),
+        ("LOYALTY_DSN postgresql://u:s3cret@db/x?sslmode=require", "LOYALTY_DSN ***"),
+        ("LOYALTY_DSN: s3cret", "LOYALTY_DSN ***"),
+        ('LOYALTY_DSN="s3cret', "LOYALTY_DSN ***"),
+        ("LOYALTY_DNS: s3cret", "LOYALTY_DNS ***"),
+        ("LOYALTY_HOST: postgresql://u:s3cret@db", "LOYALTY_HOST: postgresql://u:***@db"),
+        ("s3cret=s3cret", "***"),
+    ],
+)
+def test_a_line_of_the_file_that_is_none_is_refused_without_telling_a_secret(
+    env_file: Path, line: str, shown: str | None
+) -> None:
+    env_file.write_text(f"# LOYALTY_HOST\nLOYALTY_WORKERS=2\n{line}\nnor this\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(env_file, dsn=DSN)
+    assert caught.value.lines == [
+        f"line 3 of {env_file} is {shown or line!r}; it must be LOYALTY_NAME=value, a comment or blank",
+        f"line 4 of {env_file} is '***'; it must be LOYALTY_NAME=value, a comment or blank",
+    ]
+
+
+@pytest.mark.parametrize("name", ["LANE", "SELF", "ENV_FILE", "MODEL_CONFIG"])
+def test_a_line_for_a_setting_that_there_is_not_is_refused(env_file: Path, name: str) -> None:
+    env_file.write_text(f"LOYALTY_{name}=4\n")
+    with pytest.raises(ConfigError, match=f"^LOYALTY_{name} is not an option; `loyalty-processor config`"):
+        load_settings(env_file, dsn=DSN)
+
+
+def test_a_value_of_the_file_is_refused_as_one_of_the_environment_is(env_file: Path) -> None:
+    env_file.write_text("LOYALTY_LANES=four\nLOYALTY_DSN=host=db password=s3cret\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(env_file)
+    assert caught.value.lines == [
+        f"LOYALTY_DSN is 'host=db password=***'; it must be {A_URL}",
+        "LOYALTY_LANES is 'four'; it must be a whole number from 1 to 64",
+    ]
+
+
+@pytest.mark.parametrize(
+    "source, problem",
+    [
+        ("gone", "is not there; it must be a file of variables, a line each"),
+        ("/", "is not there; it must be a file of variables, a line each"),
+        ("/proc/self/mem", "can't be read: Input/output error"),  # even root can't
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line(env_file: Path, source: str, problem: str) -> None:
+    env_file.symlink_to(source)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(env_file, dsn=DSN)
+    assert caught.value.lines == [f"{env_file} {problem}"]
+
+
+def test_a_file_in_another_encoding_is_told_in_one_line(env_file: Path) -> None:
+    env_file.write_bytes("LOYALTY_LANES=4 # für uns".encode("latin-1"))
+    with pytest.raises(ConfigError) as caught:
+        load_settings(env_file, dsn=DSN)
+    assert caught.value.lines == [f"{env_file} must be in UTF-8; its byte 20 is not"]
