@@ -13,6 +13,7 @@ import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from processor.config import ConfigError, Settings, as_environment
+from processor.log import configure_log
 from processor.place import Backoff, Worker
 from processor.supervisor_link import BEAT_SECONDS, State
 from processor.worker import METRICS_VARIABLE
@@ -137,20 +138,30 @@ class Fleet:
     # --- replacing workers ------------------------------------------------------------------------------
 
     async def _on_hangup(self, reload: Reload) -> None:
-        """Replace every worker, with the settings as they are now."""
+        """Replace every worker, with the settings as they are now; no failure of that ends the fleet."""
         async with self._one_rolls:
             try:
-                environment = self._environment_of(reload())
+                await self._change_to(reload())
             except ConfigError as error:
                 log.error("settings not reloaded", problems=error.lines)  # noqa: TRY400 (no traceback helps)
-                return
-            before, self._environment = self._environment, environment
-            log.info("replacing the workers")
-            if await self._roll():
-                log.info("workers replaced")
-            elif not self._stopping.is_set():
+            except Exception:
+                log.exception("workers not replaced")
+
+    async def _change_to(self, settings: Settings) -> None:
+        """Replace every worker; unless the first new one comes to serve, everything stays as it was."""
+        before, self._environment = self._environment, self._environment_of(settings)
+        is_sound = False
+        log.info("replacing the workers")
+        try:
+            is_sound = await self._roll()
+        finally:
+            if not is_sound:
                 self._environment = before
-                log.error("workers not replaced: one with the new settings did not come to serve")
+        if is_sound:
+            configure_log(settings.log_level, settings.log_format)
+            log.info("workers replaced")
+        elif not self._stopping.is_set():
+            log.error("workers not replaced: one with the new settings did not come to serve")
 
     async def _roll(self) -> bool:
         """Replace the workers one by one beside a spare one, so that somebody serves throughout.
@@ -160,15 +171,17 @@ class Fleet:
         spare = Worker(len(self.workers))
         keeper = asyncio.create_task(self._keep(spare))
         places, self.workers = self.workers, [*self.workers, spare]
-        is_sound = await self._until(lambda: spare.state == "serving", _REPLACE_SECONDS_MAX)
-        if is_sound:
-            for worker in places:
-                await self._replace(worker)
-        spare.is_retired = True
-        spare.send(signal.SIGTERM)
-        asyncio.get_running_loop().call_later(self._stop_seconds, spare.send, signal.SIGKILL)
-        await keeper
-        self.workers = places
+        try:
+            is_sound = await self._until(lambda: spare.state == "serving", _REPLACE_SECONDS_MAX)
+            if is_sound:
+                for worker in places:
+                    await self._replace(worker)
+            spare.is_retired = True
+            spare.send(signal.SIGTERM)
+            asyncio.get_running_loop().call_later(self._stop_seconds, spare.send, signal.SIGKILL)
+            await keeper
+        finally:
+            self.workers = places
         return is_sound
 
     async def _replace(self, worker: Worker) -> None:

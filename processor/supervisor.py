@@ -68,7 +68,6 @@ def _reloaded(settings: Settings, reload: Reload | None) -> Settings:
         return settings
     fresh = reload()
     kept = {name: getattr(settings, name) for name in _FIXED}
-    configure_log(fresh.log_level, fresh.log_format)
     changed = [name for name in _NEED_A_RESTART if getattr(fresh, name) != getattr(settings, name)]
     if changed:
         log.warning("settings not changed, they need a restart", settings=changed)

@@ -13,8 +13,10 @@ import pytest
 from tests.server import COMMAND, REPOSITORY, Server, eventually, launched
 
 CERTIFICATES: Final = REPOSITORY / "tests/unit/rpc_certificates"
+NOWHERE: Final = "postgresql://nobody@127.0.0.1:1/none"
 
 Start = Callable[..., Server]
+Change = Callable[[Path], object]
 
 pytestmark = pytest.mark.xdist_group("reload")
 
@@ -32,7 +34,7 @@ def start(database: str, env_file: Path) -> Iterator[Start]:
         def start_one(text: str, **variables: object) -> Server:
             env_file.write_text(f"LOYALTY_DRAIN_SECONDS=0\nLOYALTY_LOG_FORMAT=json\n{text}")
             command = (*COMMAND, "--env-file", str(env_file))
-            server = stack.enter_context(launched(command, dsn=database, **variables))
+            server = stack.enter_context(launched(command, **{"dsn": database, **variables}))
             server.wait_until_serving()
             return server
 
@@ -54,13 +56,15 @@ def of_worker(server: Server, name: str) -> str:
 
 def test_a_level_changed_in_the_env_file_is_in_force_after_sighup(start: Start, env_file: Path) -> None:
     server = start("LOYALTY_LOG_LEVEL=info\n")
-    assert server.events("worker state") == []
 
     env_file.write_text("LOYALTY_LOG_FORMAT=json\nLOYALTY_LOG_LEVEL=debug\n")
     hang_up(server)
-
-    assert {event["level"] for event in server.events("worker state")} == {"debug"}
     assert of_worker(server, "LOYALTY_LOG_LEVEL") == "debug"
+    assert server.events("worker state") == []
+    server.kill_workers()
+    states = eventually(lambda: server.events("worker state"), describe=server.log)
+
+    assert {event["level"] for event in states} == {"debug"}
 
 
 def test_a_variable_of_the_environment_wins_over_the_file_before_and_after_sighup(
@@ -86,20 +90,59 @@ def test_what_needs_a_restart_is_told_and_stays(start: Start, env_file: Path) ->
     assert len(server.worker_pids()) == 1
 
 
-@pytest.mark.parametrize("text, problem", [("LOYALTY_LANE=4\n", "LOYALTY_LANE is not an option"), (None, "")])
+def with_text(text: bytes) -> Change:
+    return lambda file: file.write_bytes(text)
+
+
+def as_link_to(target: str) -> Change:
+    def link(file: Path) -> None:
+        file.unlink()
+        file.symlink_to(target)
+
+    return link
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (with_text(b"LOYALTY_LANE=4\n"), "LOYALTY_LANE is not an option"),
+        (with_text(b"LOYALTY_LANES 5\n"), "line 1 of {} is 'LOYALTY_LANES 5'"),
+        (with_text(b"\xff"), "{} must be in UTF-8"),
+        (Path.unlink, "{} is not there"),
+        (as_link_to("/"), "{} is not there"),
+        (as_link_to("/proc/self/mem"), "{} can't be read"),  # not even by root
+    ],
+    ids=["no option", "no setting", "another encoding", "gone", "a folder", "unreadable"],
+)
 def test_a_file_that_cannot_be_used_changes_nothing(
-    start: Start, env_file: Path, text: str | None, problem: str
+    start: Start, env_file: Path, change: Change, problem: str
 ) -> None:
     server = start("LOYALTY_LANES=4\n")
     before = server.worker_pids()
 
-    env_file.unlink() if text is None else env_file.write_text(text)
+    change(env_file)
     server.send("SIGHUP")
     [told] = eventually(lambda: server.events("settings not reloaded"), describe=server.log)
 
     [line] = told["problems"]
-    assert line.startswith(problem or f"{env_file} is not there")
+    assert line.startswith(problem.format(env_file))
     assert server.worker_pids() == before
+
+
+def test_the_supervisor_logs_as_before_while_no_worker_serves_with_the_new_settings(
+    start: Start, env_file: Path, database: str
+) -> None:
+    server = start(f"LOYALTY_DSN={database}\n", dsn="")
+
+    env_file.write_text(f"LOYALTY_DSN={NOWHERE}\nLOYALTY_LOG_FORMAT=console\nLOYALTY_LOG_LEVEL=debug\n")
+    server.send("SIGHUP")
+    eventually(
+        lambda: [worker["state"] for worker in server.workers()] == ["serving", "not_serving"],
+        describe=server.log,
+    )
+
+    assert len(server.events("replacing the workers")) == 1
+    assert "worker state" not in server.log()
 
 
 def test_a_renewed_certificate_is_shown_after_sighup(start: Start, tmp_path: Path) -> None:

@@ -121,6 +121,17 @@ def test_a_worker_that_somebody_stops_is_replaced(start: Start) -> None:
     assert server.events("worker died")[0]["cause"] == "exit status 0"
 
 
+def test_a_defect_in_reading_the_settings_again_changes_nothing(start: Start) -> None:
+    server = start()
+    server.wait_until_serving()
+    before = server.pids()
+    server.send("SIGHUP")
+    [told] = eventually(lambda: server.events("workers not replaced"), describe=server.log)
+    assert told["exception"].endswith("RuntimeError: a defect")
+    assert server.pids() == before
+    assert server.stop("SIGTERM") == 0
+
+
 def test_the_service_is_healthy_while_one_worker_serves(start: Start) -> None:
     server = start(workers=2)
     server.wait_until_serving()

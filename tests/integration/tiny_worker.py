@@ -4,7 +4,7 @@
     python tiny_worker.py INDEX FD
 
 SIGUSR1 counts one, SIGUSR2 changes between serving and not serving. The environment may make it die at its
-start (TINY_FAILS) or not stop before SIGUSR2 (TINY_STAYS).
+start (TINY_FAILS) or not stop before SIGUSR2 (TINY_STAYS). The supervisor can't read its settings again.
 """
 
 import asyncio
@@ -46,9 +46,13 @@ async def live(_settings: Settings, report: Callable[[State], None], _index: int
     return 0
 
 
+def reload() -> Settings:
+    raise RuntimeError("a defect")
+
+
 def supervise() -> int:
     try:
-        return supervisor.serve(load_settings(), worker_command=(sys.executable, __file__))
+        return supervisor.serve(load_settings(), reload, (sys.executable, __file__))
     except ConfigError as error:
         print(*error.lines, sep="\n", file=sys.stderr)  # noqa: T201
         return 2
