@@ -108,6 +108,22 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
         merged(DATABASE, dotted("settings", {"batch_ops_max": 1000, "queue_ops_max": 999})),
         "minimum",
     ),
+    "more memory requested than the limit": (
+        merged(DATABASE, dotted("resources", {"requests": {"memory": "4Gi"}, "limits": {"memory": "2Gi"}})),
+        "resources.requests.memory is 4Gi and resources.limits.memory is 2Gi",
+    ),
+    "more CPU requested than the limit": (
+        merged(DATABASE, dotted("resources.limits.cpu", "999m")),
+        "resources.requests.cpu is 1 and resources.limits.cpu is 999m",
+    ),
+    "more requested for the migration than the limit": (
+        merged(DATABASE, dotted("migration.resources.limits.memory", "100e6")),
+        "migration.resources.requests.memory is 128Mi and migration.resources.limits.memory is 100e6",
+    ),
+    "more requested for verifications than the limit": (
+        merged(DATABASE, dotted("verification.resources.limits.cpu", 0.25)),
+        "verification.resources.requests.cpu is 500m and verification.resources.limits.cpu is 0.25",
+    ),
     "one port for two": (merged(DATABASE, dotted("metrics.port", 50_051)), "a port each"),
 }
 
@@ -142,3 +158,8 @@ def test_the_schema_refuses(values: Mapping[str, Any], name: str) -> None:
 
 def test_the_grace_period_that_is_just_enough_is_taken() -> None:
     assert render(merged(DATABASE, dotted("terminationGracePeriodSeconds", 40)))
+
+
+def test_a_request_up_to_its_limit_is_taken() -> None:
+    equal = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1000m", "memory": 2_147_483_648}}
+    assert render(merged(DATABASE, {"resources": equal}))

@@ -38,7 +38,7 @@ def figures(pattern: str, document: str) -> list[int]:
 IDLE, GRPCIO_CALL, NATIVE_CALL = figures(
     r"takes (\d+) MiB when it starts, .+ calls (\d+) KiB \((\d+) with the transport native", DEPLOYMENT
 )
-[SUPERVISOR] = figures(r"The supervisor takes (\d+),", DEPLOYMENT)
+[SUPERVISOR] = figures(r"The supervisor takes (\d+)\.", DEPLOYMENT)
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
@@ -51,15 +51,24 @@ def busy_mebibytes(settings: Settings) -> int:
     return IDLE + -(-settings.calls_max * call // 1_024)
 
 
+def full_mebibytes(settings: Settings) -> int:
+    """The same worker with full queues."""
+    return busy_mebibytes(settings) + -(-settings.queue_bytes_max // (1_024 * 1_024))
+
+
 def most_mebibytes(settings: Settings) -> int:
-    worker = busy_mebibytes(settings) + -(-settings.queue_bytes_max // (1_024 * 1_024))
-    return SUPERVISOR + IDLE + TMP_MEBIBYTES + settings.workers * worker
+    """A pod at SIGHUP, when there is a worker more, all of them full."""
+    return SUPERVISOR + TMP_MEBIBYTES + (settings.workers + 1) * full_mebibytes(settings)
 
 
-def memory(values: dict[str, Any]) -> tuple[str, str]:
+def resources(values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(server(merged(DATABASE, values))["resources"])
+
+
+def memory(values: Mapping[str, Any]) -> tuple[str, str]:
     """What is requested, and the limit."""
-    resources = server(merged(DATABASE, values))["resources"]
-    return resources["requests"]["memory"], resources["limits"]["memory"]
+    given = resources(values)
+    return given["requests"]["memory"], given["limits"]["memory"]
 
 
 @cases
@@ -83,19 +92,69 @@ def test_a_limit_below_it_is_refused_and_one_that_is_just_enough_is_taken(given:
     )
 
 
-@pytest.mark.parametrize("limit", ["512Mi", "0.5Gi", "500M", "600000Ki", 536_870_912, "536870912", "512e6"])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "512Mi",
+        "0.5Gi",
+        "500M",
+        "600000Ki",
+        536_870_912,
+        "536870912",
+        "512e6",
+        "5.1E+8",
+        "900000000000m",
+        ".5G",
+        "+1G",
+    ],
+)
 def test_a_limit_that_is_too_low_is_refused_in_every_unit(limit: str | int) -> None:
-    assert "memory" in refusal(merged(DATABASE, dotted("resources.limits.memory", limit)))
+    said = refusal(merged(DATABASE, dotted("resources.limits.memory", limit)))
+
+    assert f"resources.limits.memory is {limit}: workers would be killed under load" in said
 
 
-@pytest.mark.parametrize("limit", ["1Gi", "1G", "0.7Gi", "700000Ki", 1_073_741_824, "1073741824"])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "2Gi",
+        "2G",
+        "1.1Gi",
+        "1100000Ki",
+        1_200_000_000,
+        "1200000000",
+        "1.2e9",
+        "12E+8",
+        "2000000000000m",
+        "2.G",
+    ]
+    + [f"0.01{unit}" for unit in ("T", "Ti", "P", "Pi", "E", "Ei")],
+)
 def test_a_limit_that_is_enough_is_taken_in_every_unit(limit: str | int) -> None:
     assert memory(dotted("resources.limits.memory", limit))[1] == limit
 
 
+@pytest.mark.parametrize("limit", ["1KiB", "1e", "1K", "1 Gi", "-1Gi", "1.2.3", ".", "Gi", "1e1.5"])
+def test_what_is_no_quantity_is_refused_by_the_schema(limit: str) -> None:
+    assert "does not match pattern" in refusal(merged(DATABASE, dotted("resources.limits.memory", limit)))
+
+
 def test_the_limit_is_never_below_a_request_that_is_given() -> None:
     assert memory(dotted("resources.requests.memory", "1.5G")) == ("1.5G", "1.5G")
-    assert memory(dotted("resources.requests.memory", "100Mi")) == ("100Mi", "660Mi")
+    assert memory(dotted("resources.requests.memory", "100Mi")) == ("100Mi", "1036Mi")
+
+
+@pytest.mark.parametrize(
+    "path, present",
+    [
+        ("resources.limits.memory", {"requests": {"cpu": "1", "memory": "329Mi"}, "limits": {}}),
+        ("resources.requests.memory", {"requests": {"cpu": "1"}, "limits": {"memory": "1036Mi"}}),
+        ("resources.limits", {"requests": {"cpu": "1", "memory": "329Mi"}}),
+        ("resources", {}),
+    ],
+)
+def test_null_leaves_out_what_would_be_computed(path: str, present: dict[str, Any]) -> None:
+    assert resources(dotted(path, None)) == present
 
 
 def test_no_worker_took_more_under_overload_than_is_reckoned() -> None:
@@ -117,15 +176,14 @@ def test_no_worker_took_more_under_overload_than_is_reckoned() -> None:
 
 def test_the_documents_say_what_the_defaults_come_to() -> None:
     defaults = settings_of({})
-    busy = busy_mebibytes(defaults)
 
     assert figures(
         r"(\d+) MiB at the most with the defaults, (\d+) of them without the queues", DEPLOYMENT
-    ) == [
-        busy + defaults.queue_bytes_max // (1_024 * 1_024),
-        busy,
-    ]
-    assert "with the defaults {} are requested and {} are the limit".format(*memory({})) in README.read_text()
+    ) == [full_mebibytes(defaults), busy_mebibytes(defaults)]
+    requested, limit = memory({})
+    readme = README.read_text()
+    assert f"with the defaults {requested} are requested, which all calls take" in readme
+    assert f"and {limit} are the limit, with full queues and the spare worker of SIGHUP" in readme
 
 
 @pytest.mark.parametrize(

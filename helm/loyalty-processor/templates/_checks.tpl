@@ -6,6 +6,7 @@
 {{- include "loyalty-processor.checks.stopping" . -}}
 {{- include "loyalty-processor.checks.settings" . -}}
 {{- include "loyalty-processor.checks.memory" . -}}
+{{- include "loyalty-processor.checks.resources" . -}}
 {{- end }}
 
 {{- define "loyalty-processor.checks.database" -}}
@@ -78,7 +79,7 @@
 {{- if and $keda.enabled (not $keda.prometheus.serverAddress) -}}
 {{- fail "keda.enabled needs keda.prometheus.serverAddress, the Prometheus that has loyalty_queue_operations" -}}
 {{- end -}}
-{{- if and (or $keda.enabled $autoscaling.enabled) (not (dig "requests" "cpu" "" .Values.resources)) -}}
+{{- if and (or $keda.enabled $autoscaling.enabled) (not (dig "requests" "cpu" "" (default dict .Values.resources))) -}}
 {{- if or (and $autoscaling.enabled $autoscaling.cpuPercent) (and $keda.enabled $keda.cpuPercent) -}}
 {{- fail "scaling on the CPU needs resources.requests.cpu" -}}
 {{- end -}}
@@ -123,9 +124,22 @@
 
 {{- define "loyalty-processor.checks.memory" -}}
 {{- $needed := include "loyalty-processor.mostMebibytes" . | int64 -}}
-{{- with dig "limits" "memory" "" .Values.resources -}}
+{{- with dig "limits" "memory" "" (default dict .Values.resources) -}}
 {{- if lt (include "loyalty-processor.mebibytes" . | int64) $needed -}}
-{{- fail (printf "resources.limits.memory is %s: workers would be killed under load; it needs %dMi for settings.workers, transport, calls_max and queue_bytes_max and for tmpSizeLimit, or leave it out to have it computed" (include "loyalty-processor.plain" .) $needed) -}}
+{{- fail (printf "resources.limits.memory is %s: workers would be killed under load; it needs %dMi for settings.workers, transport, calls_max and queue_bytes_max and for tmpSizeLimit, or \"\" to have it computed" (include "loyalty-processor.plain" .) $needed) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "loyalty-processor.checks.resources" -}}
+{{- $pods := dict "resources" .Values.resources "migration.resources" .Values.migration.resources "verification.resources" .Values.verification.resources -}}
+{{- range $path, $resources := $pods -}}
+{{- $limits := dig "limits" dict (default dict $resources) -}}
+{{- range $name, $request := dig "requests" dict (default dict $resources) -}}
+{{- $limit := get $limits $name -}}
+{{- if and $request $limit (gt (include "loyalty-processor.number" $request | float64) (include "loyalty-processor.number" $limit | float64)) -}}
+{{- fail (printf "%s.requests.%s is %s and %s.limits.%s is %s: Kubernetes refuses to request more than the limit" $path $name (include "loyalty-processor.plain" $request) $path $name (include "loyalty-processor.plain" $limit)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -21,6 +21,10 @@ docs/deployment.md the formula. */ -}}
 {{- divf (default 268435456 .Values.settings.queue_bytes_max) 1048576 | ceil | int64 -}}
 {{- end }}
 
+{{- define "loyalty-processor.fullWorkerMebibytes" -}}
+{{- add (include "loyalty-processor.busyWorkerMebibytes" .) (include "loyalty-processor.queueMebibytes" .) -}}
+{{- end }}
+
 {{- define "loyalty-processor.tmpMebibytes" -}}
 {{- include "loyalty-processor.mebibytes" .Values.tmpSizeLimit -}}
 {{- end }}
@@ -35,26 +39,49 @@ docs/deployment.md the formula. */ -}}
 {{- add (include "loyalty-processor.supervisorMebibytes" .) (include "loyalty-processor.tmpMebibytes" .) $workers -}}
 {{- end }}
 
-{{- /* The same with full queues, and with the spare worker that there is while SIGHUP replaces the others. */ -}}
+{{- /* The same with full queues, and with one worker more: while SIGHUP replaces the workers, a spare one serves beside
+them, and it may have taken on all it can while the one that leaves still finishes all that it had. */ -}}
 {{- define "loyalty-processor.mostMebibytes" -}}
-{{- $queues := mul (include "loyalty-processor.workers" .) (include "loyalty-processor.queueMebibytes" .) -}}
-{{- add (include "loyalty-processor.usualMebibytes" .) (include "loyalty-processor.idleWorkerMebibytes" .) $queues -}}
+{{- $processes := include "loyalty-processor.workers" . | int64 | add1 -}}
+{{- $workers := mul $processes (include "loyalty-processor.fullWorkerMebibytes" .) -}}
+{{- add (include "loyalty-processor.supervisorMebibytes" .) (include "loyalty-processor.tmpMebibytes" .) $workers -}}
 {{- end }}
 
-{{- /* Of a quantity such as 512Mi or 1.5G, rounded down. */ -}}
-{{- define "loyalty-processor.mebibytes" -}}
+{{- /* The number that a quantity stands for, such as 512Mi, 1.5G or 5e8. */ -}}
+{{- define "loyalty-processor.number" -}}
 {{- $text := include "loyalty-processor.plain" . -}}
-{{- $number := regexFind "^[0-9.]+" $text -}}
-{{- $bytes := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
-{{- divf (mulf (float64 $number) (get $bytes (trimPrefix $number $text))) 1048576 | floor | int64 -}}
+{{- $digits := regexFind "^[+0-9.]+" $text -}}
+{{- $suffix := trimPrefix $digits $text -}}
+{{- $decimal := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 -}}
+{{- $binary := dict "Ki" 0x1p10 "Mi" 0x1p20 "Gi" 0x1p30 "Ti" 0x1p40 "Pi" 0x1p50 "Ei" 0x1p60 -}}
+{{- $factors := merge $decimal $binary -}}
+{{- if hasKey $factors $suffix -}}
+{{- mulf (float64 $digits) (get $factors $suffix) -}}
+{{- else -}}
+{{- float64 $text -}}
+{{- end -}}
 {{- end }}
 
-{{- /* Those of the values, with the memory that is not given computed. */ -}}
+{{- /* Of a quantity, rounded down. */ -}}
+{{- define "loyalty-processor.mebibytes" -}}
+{{- divf (include "loyalty-processor.number" . | float64) 1048576 | floor | int64 -}}
+{{- end }}
+
+{{- /* Those of the values, with the memory computed that is given as empty. */ -}}
 {{- define "loyalty-processor.resources" -}}
-{{- $requested := dig "requests" "memory" (printf "%sMi" (include "loyalty-processor.usualMebibytes" .)) .Values.resources -}}
-{{- $most := include "loyalty-processor.mostMebibytes" . | int64 -}}
+{{- $resources := deepCopy (default dict .Values.resources) -}}
+{{- with $resources.requests -}}
+{{- if eq (toString .memory) "" -}}
+{{- $_ := set . "memory" (printf "%sMi" (include "loyalty-processor.usualMebibytes" $)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $resources.limits -}}
+{{- if eq (toString .memory) "" -}}
+{{- $requested := dig "requests" "memory" "0" $resources -}}
+{{- $most := include "loyalty-processor.mostMebibytes" $ | int64 -}}
 {{- $isMore := ge (include "loyalty-processor.mebibytes" $requested | int64) $most -}}
-{{- $limit := ternary $requested (printf "%dMi" $most) $isMore -}}
-{{- $computed := dict "requests" (dict "memory" $requested) "limits" (dict "memory" $limit) -}}
-{{- mergeOverwrite $computed (deepCopy .Values.resources) | toYaml -}}
+{{- $_ := set . "memory" (ternary $requested (printf "%dMi" $most) $isMore) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
 {{- end }}
