@@ -17,9 +17,20 @@ from tests.postgres import Server, embedded_server, prepared_server, run
 from tests.server import DEFAULTS
 
 TRANSPORTS: Final = ("grpcio", "native")
+# What takes long is begun first: begun last, it would leave the other workers of the run with nothing to do.
+SLOW_FILES: Final = (
+    *("test_benchmarks.py", "test_replay.py", "test_model.py", "test_rolling_restart.py", "test_failover.py"),
+    *("test_outage.py", "test_crashes.py", "test_examples.py", "test_image.py", "test_run.py"),
+    *("test_counters.py", "test_load_generator.py", "test_locust.py", "test_connections.py", "test_keys.py"),
+)
 
 _CONTROLLED: Final = pytest.StashKey[ExitStack]()
 _SERVER: Final = pytest.StashKey[Server]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
