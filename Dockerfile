@@ -17,11 +17,12 @@ COPY requirements-build.lock requirements-image.lock ./
 RUN python -m pip install --only-binary=:all: --require-hashes -r requirements-build.lock \
  && python -m pip --python /opt/loyalty/bin/python install --only-binary=:all: --require-hashes -r requirements-image.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY loyalty loyalty
 COPY processor processor
 COPY storage storage
-RUN python -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
+# What every operation goes through is compiled.
+RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM=true python -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
  && python -m pip --python /opt/loyalty/bin/python install --no-index --no-deps dist/*.whl
 
 

@@ -8,11 +8,14 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 
+# The service as it ships; `make COMPILED= ...` takes the sources instead.
+COMPILED ?= build/compiled
+
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+.PHONY: help run compiled test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
         lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -23,15 +26,17 @@ help: ## Show this list
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.replay ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
-	@$(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
+compiled: build/compiled/.stamp ## Compile the service as it ships, into build/compiled
 
-test-native: $(VENV)/.dev ## Run the tests of the wire and of whole servers on the native transport alone
-	@$(PY) -m pytest -n logical --maxprocesses 8 --transport native tests/unit tests/acceptance tests/adversity \
+test: $(VENV)/.dev $(VENV)/.replay $(shipped) ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
+	@$(pytest) -n logical --maxprocesses 8 $(ARGS)
+
+test-native: $(VENV)/.dev $(shipped) ## Run the tests of the wire and of whole servers on the native transport alone
+	@$(pytest) -n logical --maxprocesses 8 --transport native tests/unit tests/acceptance tests/adversity \
 	    tests/integration $(ARGS)
 
-test-long: $(VENV)/.dev ## Crash and restart everything 20 times, and predict 10,000 operations (some 15 minutes)
-	@$(PY) -m pytest -s tests/adversity/test_crashes.py tests/adversity/test_rolling_restart.py \
+test-long: $(VENV)/.dev $(shipped) ## Crash and restart everything 20 times, and predict 10,000 operations (some 15 minutes)
+	@$(pytest) -s tests/adversity/test_crashes.py tests/adversity/test_rolling_restart.py \
 	    tests/acceptance/test_model.py tests/adversity/test_connections.py \
 	    --crash-rounds 20 --restart-rounds 20 --model-operations 10000 --connections 10000 $(ARGS)
 
@@ -53,17 +58,17 @@ docs: $(VENV)/.dev ## Generate docs/metrics.md and Grafana's dashboards
 pictures: $(VENV)/.pictures ## Draw the dashboards as they look under load (needs Prometheus; some 4 minutes)
 	@$(PY) -m tests.dashboards.draw $(ARGS)
 
-bench: $(VENV)/.pictures ## Compare the service with PostgreSQL's own limit and with baselines (under 10 minutes)
-	@$(PY) -m benchmarks.compare --json bench.json --html bench.html $(growth) $(ARGS)
+bench: $(VENV)/.pictures $(shipped) ## Compare the service with PostgreSQL's own limit and with baselines (under 10 minutes)
+	@$(as_shipped) $(PY) -m benchmarks.compare --json bench.json --html bench.html $(growth) $(ARGS)
 
-bench-quick: $(VENV)/.pictures ## The same in about a minute, without what takes long
-	@$(PY) -m benchmarks.compare --quick --json bench-quick.json --html bench-quick.html $(growth) $(ARGS)
+bench-quick: $(VENV)/.pictures $(shipped) ## The same in about a minute, without what takes long
+	@$(as_shipped) $(PY) -m benchmarks.compare --quick --json bench-quick.json --html bench-quick.html $(growth) $(ARGS)
 
-bench-growth: $(VENV)/.dev ## Measure ledgers of up to 50 million rows (needs 40 GB of disk)
-	@$(PY) -m benchmarks.growth --json growth.json $(ARGS)
+bench-growth: $(VENV)/.dev $(shipped) ## Measure ledgers of up to 50 million rows (needs 40 GB of disk)
+	@$(as_shipped) $(PY) -m benchmarks.growth --json growth.json $(ARGS)
 
-replay: $(VENV)/.replay ## Send a year of real receipts through a running service and audit the balances
-	@$(PY) -m benchmarks.replay $(ARGS)
+replay: $(VENV)/.replay $(shipped) ## Send a year of real receipts through a running service and audit the balances
+	@$(as_shipped) $(PY) -m benchmarks.replay $(ARGS)
 
 drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a point in time, and prove the result
 	@$(PY) -m pytest -q -s tests/adversity/test_recovery.py
@@ -71,9 +76,9 @@ drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a poi
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
 	@$(call compile,requirements.lock,pyproject.toml --extra embedded --extra tracing --extra native --group build)
-	@$(call compile,requirements-build.lock,--group build -c requirements.lock)
 	@$(call compile,requirements-image.lock,pyproject.toml --extra tracing --extra native -c requirements.lock)
 	@$(call compile,requirements-dev.lock,--group dev -c requirements.lock)
+	@$(call compile,requirements-build.lock,--group build --group compile -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-replay.lock,--group replay -c requirements.lock -c requirements-dev.lock)
 	@$(call compile,requirements-pictures.lock,--group pictures -c requirements-dev.lock -c requirements-replay.lock)
 
@@ -129,6 +134,12 @@ lint-repository: $(VENV)/.dev
 # What the last `make bench-growth` here has found, for the page of `make bench`.
 growth = $(if $(wildcard growth.json),--growth growth.json)
 
+# What is to be there before the service runs as it ships, how programs and tests are told to take it, and what it is made of.
+shipped    = $(if $(COMPILED),$(COMPILED)/.stamp)
+as_shipped = $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR))
+pytest     = $(PY) -m pytest $(if $(COMPILED),--compiled $(COMPILED))
+SOURCES   := $(shell find loyalty processor storage -type f -not -name '*.pyc')
+
 # $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
 install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
   || { echo 'uv could not (see $(VENV)/uv.log): pip installs instead, some 30 seconds longer'; \
@@ -168,6 +179,22 @@ $(VENV)/.runtime: requirements.lock $(VENV)/.base
 
 $(VENV)/.project: pyproject.toml $(VENV)/.runtime
 	@$(install_project)
+	@touch $@
+
+# Apart from the other: a C compiler is large, and nothing but the build needs it.
+build/venv/.installed: private PY := build/venv/bin/python
+build/venv/.installed: requirements-build.lock $(VENV)/.base
+	@echo 'Installing a compiler into build/venv (some 20 seconds, once)'
+	@$(PYTHON) -m venv build/venv
+	@$(call install,$<)
+	@touch $@
+
+build/compiled/.stamp: build/venv/.installed hatch_build.py pyproject.toml $(SOURCES) | $(VENV)/.base
+	@echo 'Compiling the service as it ships (some minute, after each change of it)'
+	@rm -rf build/wheel build/compiled
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true build/venv/bin/python -m pip wheel -q --disable-pip-version-check \
+	  --no-index --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@$(PY) -m zipfile -e build/wheel/*.whl build/compiled
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime | $(VENV)/.project

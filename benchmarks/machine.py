@@ -1,4 +1,4 @@
-"""The machine that figures were taken on."""
+"""The machine that figures were taken on, and the build of the service."""
 
 import os
 import platform
@@ -7,19 +7,21 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from processor.build import this_build
 from storage.owner import owner_connection
 
 _POSTGRES_SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
 
 
 def describe_machine() -> dict[str, object]:
-    """Cores, memory, versions, and how busy it is with other things right now."""
+    """Cores, memory, versions, whether the service is compiled, and how busy it all is right now."""
     return {
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "compiled": this_build().is_compiled,
         "load_average": round(os.getloadavg()[0], 2),
     }
 

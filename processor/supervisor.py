@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from processor import failpoints
+from processor.build import this_build
 from processor.config import ConfigError, Settings
 from processor.fleet import Fleet, Reload
 from processor.http import HttpServer
@@ -58,7 +58,8 @@ def serve(
                 "address": _format_address(host, port),
                 "http": _format_address(settings.http_host, http.port),
             }
-            log.info("starting", workers=settings.workers, **where)
+            build = this_build()
+            log.info("starting", **build._asdict(), workers=settings.workers, **where)
             return asyncio.run(fleet.run(where, partial(_reloaded, settings, reload)))
 
 
@@ -143,13 +144,7 @@ class FleetMetrics(Collector):
         """Read it off the workers."""
         yield self._restarts()
         yield self._hangs()
-        build = GaugeMetricFamily(
-            "loyalty_build_info",
-            "1, with the version as its label. Which version serves.",
-            labels=["version"],
-        )
-        build.add_metric([version("loyalty-processor")], 1)
-        yield build
+        yield self._build_info()
         yield GaugeMetricFamily(
             "loyalty_workers",
             "Workers that should serve. Absent: there is no server to scrape.",
@@ -160,6 +155,16 @@ class FleetMetrics(Collector):
             "Workers that serve. Fewer than loyalty_workers: some can't start, or have no PostgreSQL.",
             sum(worker.state == "serving" for worker in self._workers),
         )
+
+    def _build_info(self) -> Metric:
+        info = GaugeMetricFamily(
+            "loyalty_build_info",
+            "1, with the version as its label, and whether it is compiled. Which build serves.",
+            labels=["version", "compiled"],
+        )
+        build = this_build()
+        info.add_metric([build.version, str(build.is_compiled).lower()], 1)
+        return info
 
     def _restarts(self) -> Metric:
         restarts = CounterMetricFamily(

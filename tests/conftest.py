@@ -3,8 +3,10 @@
 One server serves the whole run. Under xdist the controller starts it, so that it outlives every worker.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -39,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URI",
         help="use this PostgreSQL (15 or newer, with a login that may create databases and roles)"
         " instead of the embedded one",
+    )
+    parser.addoption(
+        "--compiled",
+        metavar="FOLDER",
+        help="run servers and commands from here, where `make compiled` has put the service as it ships,"
+        " instead of from the sources",
     )
     parser.addoption(
         "--citus-dsn",
@@ -89,6 +97,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--transport") == "native":
         DEFAULTS["transport"] = "native"
+    os.environ["PYTHONPATH"] = str(config.rootpath)
+    if compiled := config.getoption("--compiled"):
+        os.environ["PYTHONPATH"] = f"{Path(compiled).resolve()}{os.pathsep}{config.rootpath}"
+        # Else Python would take the sources from the working directory first.
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -97,10 +110,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("transport", TRANSPORTS if given == "both" else [given], scope="session")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    if config.getoption("--citus-dsn"):
-        return "citus: the acceptance tests run on --citus-dsn"
-    return "citus: nothing is run on Citus (no --citus-dsn)"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    on_citus = (
+        "the acceptance tests run on --citus-dsn" if config.getoption("--citus-dsn") else "nothing is run"
+    )
+    served = config.getoption("--compiled") or "its sources (no --compiled)"
+    return [f"citus: {on_citus}", f"service: from {served}"]
 
 
 @pytest.hookimpl(optionalhook=True)

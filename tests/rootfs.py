@@ -61,6 +61,7 @@ def _copy_python(root: Path) -> None:
     ignored = shutil.ignore_patterns(*_NOT_IN_SLIM_IMAGES)
     library = local / "lib" / version
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=ignored)
+    shutil.copytree(sysconfig.get_path("include"), local / "include" / version)
     for wheel in (library / "ensurepip/_bundled").glob("*.whl"):
         ZipFile(wheel).extractall(library / "site-packages")
 

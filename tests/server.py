@@ -177,7 +177,7 @@ def launched(command: Sequence[str], **settings: object) -> Iterator[Server]:
 def environment(**settings: object) -> dict[str, str]:
     """The present one with these settings (in small letters) and other variables (in capitals)."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LOYALTY_")}
-    given = {"port": 0, "http_port": 0, "PYTHONPATH": REPOSITORY, **settings}
+    given = {"port": 0, "http_port": 0, **settings}
     return clean | {
         name if name.isupper() else f"LOYALTY_{name.upper()}": str(value) for name, value in given.items()
     }

@@ -1,6 +1,5 @@
 """The command `adjust` against a real server: one adjustment, files, repeats, refusals, an outage."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from storage.pool import connect
 from tests.chains import Chain
 from tests.command import Ended, run_command
 from tests.postgres import run
-from tests.server import PATIENCE_SECONDS, REPOSITORY, Server, serving
+from tests.server import PATIENCE_SECONDS, Server, serving
 
 pytestmark = pytest.mark.xdist_group("server")
 
@@ -109,9 +108,8 @@ def test_an_outage_is_waited_out(adjust: Adjust, chain: Chain, server_dsn: str, 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "processor", "adjust", str(file), "--address", f"127.0.0.1:{port}"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as running,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running,
         serving(server_dsn, port=port),
     ):
         out, _ = running.communicate(timeout=PATIENCE_SECONDS)

@@ -92,6 +92,13 @@ def test_it_has_what_is_locked_and_nothing_that_installs(image: Image) -> None:
         assert image.run("/bin/sh", "-c", f"command -v {program}").returncode
 
 
+def test_its_hot_path_is_compiled(image: Image) -> None:
+    told = image.run(
+        "python", "-c", "from processor.build import this_build; print(this_build().is_compiled)"
+    )
+    assert told.stdout == "True\n", told.stderr
+
+
 def test_it_is_nobody_and_owns_nothing(image: Image) -> None:
     assert image.user == f"{USER}:{USER}"
     assert image.run("id", "-u").stdout.strip() == str(USER)
