@@ -1,7 +1,7 @@
 """A receipt on its way through the rules of a program."""
 
 from collections.abc import Sequence
-from operator import add, sub
+from operator import add, attrgetter, mul, not_, or_, sub
 from typing import Final
 
 from processor.domain.account import Account
@@ -20,6 +20,13 @@ from processor.domain.situation import Situation
 from processor.domain.state import decode_state
 
 PERCENT: Final = 100
+sku_of: Final = attrgetter("sku")
+category_of: Final = attrgetter("category")
+brand_of: Final = attrgetter("brand")
+_amount_of: Final = attrgetter("amount_minor")
+# In the order of the fields of Goods.
+_GOODS_NAMES_OF: Final = (category_of, brand_of, sku_of)
+_REDEEM: Final = Kind.REDEEM
 
 
 class Sale:
@@ -28,6 +35,17 @@ class Sale:
     A receipt without lines counts as one line. Per line: `discounts_minor` and `redeemed_minor` are taken off
     it, which leaves `open_minor`; `weights_percent` is what it counts for when points are earned.
     """
+
+    tier_level: int = 0
+    tier_percent: int = PERCENT
+    redeemed_points: int = 0
+    shortfall_points: int = 0
+    earned_points: int = 0
+    lots: tuple[LotChange, ...] = ()
+    undated_expires_at_us: int | None = None
+    qualified: tuple[Qualified, ...] = ()
+    tier_base: TierBase | None = None
+    counted: tuple[Counted, ...] = ()
 
     def __init__(self, account: Account, command: Command, program: Program, situation: Situation) -> None:
         receipt = command.receipt
@@ -40,25 +58,15 @@ class Sale:
         self.segments = frozenset(account.segments.split(",")) if account.segments else frozenset()
         self.lines = receipt.lines or (LineItem("", 1_000, receipt.total_minor, ""),)
         nothing = [0] * len(self.lines)
-        self.open_minor = [line.amount_minor for line in self.lines]
+        self.open_minor = self.amounts_minor()
         self.discounts_minor = nothing
         self.redeemed_minor = nothing
         self.spent_points = nothing
         self.weights_percent = [PERCENT] * len(self.lines)
-        self.tier_level = 0
-        self.tier_percent = PERCENT
-        self.earns = command.kind is not Kind.REDEEM
-        self.redeemed_points = 0
-        self.shortfall_points = 0
-        self.earned_points = 0
+        self.earns = command.kind is not _REDEEM
         self.earned_by_line = nothing
         self.applied_rules: list[AppliedRule] = []
         self.flags: list[str] = []
-        self.lots: tuple[LotChange, ...] = ()
-        self.undated_expires_at_us: int | None = None
-        self.qualified: tuple[Qualified, ...] = ()
-        self.tier_base: TierBase | None = None
-        self.counted: tuple[Counted, ...] = ()
 
     @property
     def is_online(self) -> bool:
@@ -70,20 +78,25 @@ class Sale:
         """What the member could spend before this sale; below zero it is a debt."""
         return self.state.available_points(self.account.balance_points)
 
+    def amounts_minor(self) -> list[int]:
+        """What each line comes to before anything is taken off it."""
+        return list(map(_amount_of, self.lines))
+
     def open_minor_without(self, excluded: Goods | None) -> list[int]:
         """What is left of each line after discounts and redeemed points, but nothing of excluded goods."""
-        if excluded is None:
-            return self.open_minor
-        among = self.are_among(excluded)
-        return [0 if left_out else minor for left_out, minor in zip(among, self.open_minor, strict=True)]
+        return self.without(excluded, self.open_minor) if excluded else self.open_minor
 
-    def are_among(self, goods: Goods) -> list[bool]:
+    def without(self, excluded: Goods, by_line: list[int]) -> list[int]:
+        """The same numbers, line by line, but nothing for excluded goods."""
+        return list(map(mul, by_line, map(not_, self._are_among(excluded))))
+
+    def _are_among(self, goods: Goods) -> list[bool]:
         """For each line, whether it is of these goods."""
-        categories, brands, skus = goods
-        return [
-            category in categories or brand in brands or sku in skus
-            for sku, _, _, category, brand in self.lines
-        ]
+        among = [False] * len(self.lines)
+        for names, name_of in zip(goods, _GOODS_NAMES_OF, strict=True):
+            if names:
+                among = list(map(or_, among, map(names.__contains__, map(name_of, self.lines))))
+        return among
 
     def take_off(self, rule: str, minor_by_line: list[int], points: int = 0) -> None:
         """Note a discount, line by line, and the points that it costs."""
@@ -108,7 +121,7 @@ class Sale:
     def spend(self, points: int, minor_by_line: list[int]) -> None:
         """Note points that the member spends, in proportion to what they pay of each line."""
         self.redeemed_points += points
-        weights = minor_by_line if any(minor_by_line) else [line.amount_minor for line in self.lines]
+        weights = minor_by_line if any(minor_by_line) else self.amounts_minor()
         parts = self.split(points, weights)
         self.spent_points = list(map(add, self.spent_points, parts))
 
@@ -123,13 +136,16 @@ class Sale:
     def effects(self) -> Effects:
         """All that the sale does to the member's state."""
         return Effects(
-            lots=self.lots,
-            undated_expires_at_us=self.undated_expires_at_us,
-            qualified=self.qualified,
-            tier_base=self.tier_base,
-            counted=self.counted,
-            shares=self._shares() if self.command.receipt.lines else (),
-            shortfall_points=self.shortfall_points,
+            self.lots,
+            (),
+            (),
+            self.undated_expires_at_us,
+            self.qualified,
+            self.tier_base,
+            self.counted,
+            self._shares() if self.command.receipt.lines else (),
+            (),
+            self.shortfall_points,
         )
 
     def _shares(self) -> tuple[tuple[int, int, int, int], ...]:

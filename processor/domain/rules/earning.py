@@ -1,7 +1,9 @@
 """Points for what is paid with money."""
 
+from operator import mul, sub
+
 from processor.domain.points import divide
-from processor.domain.program import Program, Rate, RoundingScope
+from processor.domain.program import Rate, RoundingScope
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
 
@@ -14,14 +16,13 @@ def earn(sale: Sale) -> None:
     if sale.tier_percent != PERCENT:
         sale.apply("tiers")
     paid = _counted_minor(sale)
-    weights = [weight * sale.tier_percent for weight in sale.weights_percent]
-    counted = [minor * weight for minor, weight in zip(paid, weights, strict=True)]
+    counted = list(map(mul, paid, sale.weights_percent))
     rate = rate_for(sale, sum(paid))
     if sale.program.rounding_scope is RoundingScope.LINE:
-        sale.earned_by_line = [_points(sale.program, rate, each) for each in counted]
+        sale.earned_by_line = [_points(sale, rate, each) for each in counted]
         sale.earned_points = sum(sale.earned_by_line)
     else:
-        sale.earned_points = _points(sale.program, rate, sum(counted))
+        sale.earned_points = _points(sale, rate, sum(counted))
         sale.earned_by_line = sale.split(sale.earned_points, counted)
     if sale.earned_points:
         sale.apply("earning", points=sale.earned_points)
@@ -41,14 +42,13 @@ def rate_for(sale: Sale, paid_minor: int) -> Rate:
 def _counted_minor(sale: Sale) -> list[int]:
     if not sale.program.earning.on_redeemed_part:
         return sale.open_minor
-    return [
-        line.amount_minor - discount for line, discount in zip(sale.lines, sale.discounts_minor, strict=True)
-    ]
+    return list(map(sub, sale.amounts_minor(), sale.discounts_minor))
 
 
-def _points(program: Program, rate: Rate, counted: int) -> int:
-    """`counted` is in minor units x per cent of weight x per cent of tier."""
-    step = rate.step_minor * PERCENT * PERCENT
-    if rate.proportional:
-        return divide(counted * rate.points_per_step, step, program.rounding)
-    return divide(counted, step, program.rounding) * rate.points_per_step
+def _points(sale: Sale, rate: Rate, counted: int) -> int:
+    """`counted` is in minor units x per cent of weight."""
+    points_per_step, step_minor, proportional = rate
+    amount, step = counted * sale.tier_percent, step_minor * PERCENT * PERCENT
+    if proportional:
+        return divide(amount * points_per_step, step, sale.program.rounding)
+    return divide(amount, step, sale.program.rounding) * points_per_step

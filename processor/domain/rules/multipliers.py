@@ -2,7 +2,7 @@
 
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
-from processor.domain.sale import PERCENT, Sale
+from processor.domain.sale import Sale, brand_of, category_of, sku_of
 
 
 @rule(Stage.WEIGHT, lambda program: program.earning.multipliers is not None)
@@ -13,11 +13,12 @@ def multiply(sale: Sale) -> None:
     multipliers = sale.program.earning.multipliers
     assert multipliers
     by_sku, by_brand, by_category = multipliers
-    sale.weights_percent = [
-        by_sku.get(sku) or by_brand.get(brand) or by_category.get(category, PERCENT)
-        for sku, _, _, category, brand in sale.lines
-    ]
-    if sale.earns and any(weight != PERCENT for weight in sale.weights_percent):
+    before = sale.weights_percent
+    # Where there is none by brand or SKU, the one at hand stays.
+    weights = map(by_category.get, map(category_of, sale.lines), before)
+    weights = map(by_brand.get, map(brand_of, sale.lines), weights)
+    sale.weights_percent = list(map(by_sku.get, map(sku_of, sale.lines), weights))
+    if sale.earns and sale.weights_percent != before:
         sale.apply("earning.multipliers")
 
 
@@ -33,8 +34,6 @@ def exclude(sale: Sale) -> None:
     excluded = sale.program.earning.excluded
     assert excluded
     before = sale.weights_percent
-    sale.weights_percent = [
-        0 if left_out else weight for left_out, weight in zip(sale.are_among(excluded), before, strict=True)
-    ]
+    sale.weights_percent = sale.without(excluded, before)
     if sale.earns and sale.weights_percent != before:
         sale.apply("earning.excluded")
