@@ -1,17 +1,23 @@
 """Arithmetic of points and money, in integers throughout."""
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import repeat
+from operator import floordiv, itemgetter, mod, mul
+from typing import Any, Final
 
 from processor.domain.program import Program, Rounding
+
+_DOWN: Final = Rounding.DOWN
+_HALF_EVEN: Final = Rounding.HALF_EVEN
+_last_of: Final = itemgetter(-1)
 
 
 def divide(amount: int, step: int, rounding: Rounding) -> int:
     """Divide two non-negative integers, rounding the quotient as told."""
     quotient, rest = divmod(amount, step)
-    if rounding is Rounding.DOWN or 2 * rest < step:
+    if rounding is _DOWN or 2 * rest < step:
         return quotient
-    if rounding is Rounding.HALF_EVEN and 2 * rest == step:
+    if rounding is _HALF_EVEN and 2 * rest == step:
         return quotient + quotient % 2
     return quotient + 1
 
@@ -35,16 +41,14 @@ def apportion(
     if len(weights) == 1:
         return [total]
     whole = sum(weights)
-    shares = [divmod(total * weight, whole) for weight in weights]
-    parts = [part for part, _ in shares]
+    products = list(map(mul, weights, repeat(total)))
+    parts = list(map(floordiv, products, repeat(whole)))
     rest = total - sum(parts)
     if rest:
+        remainders = map(mod, products, repeat(whole))
         owners = owners or [()] * len(weights)
-        order = sorted(
-            zip([remainder for _, remainder in shares], weights, owners, range(len(weights)), strict=True),
-            reverse=True,
-        )
-        for _, _, _, at in order[:rest]:
+        ranked = sorted(zip(remainders, weights, owners, range(len(weights)), strict=True), reverse=True)
+        for at in map(_last_of, ranked[:rest]):
             parts[at] += 1
     return parts
 
