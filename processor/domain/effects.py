@@ -91,30 +91,37 @@ SUBJECTS_MAX: Final = 8
 
 def apply_effects(state: MemberState, effects: Effects) -> MemberState:
     """The state after an operation; a pure sum, which decides nothing."""
-    expires_at_us = effects.undated_expires_at_us
-    return MemberState(
-        _add_active(state.lots, effects.lots),
-        _add_pending(state.pending, effects.lots),
-        _change_holds(state.holds, effects),
-        state.undated_expires_at_us if expires_at_us is None else expires_at_us,
-        _qualify(state.qualification, effects),
-        _count(state.tallies, effects.counted) if effects.counted else state.tallies,
-    )
+    lots, pending, holds, undated_expires_at_us, qualification, tallies = state
+    if effects.lots:
+        lots = _add_active(lots, effects.lots)
+        pending = _add_pending(pending, effects.lots)
+    if effects.opened_holds or effects.closed_holds:
+        holds = _change_holds(holds, effects)
+    if effects.undated_expires_at_us is not None:
+        undated_expires_at_us = effects.undated_expires_at_us
+    if effects.qualified or effects.tier_base:
+        qualification = _qualify(qualification, effects)
+    if effects.counted:
+        tallies = _count(tallies, effects.counted)
+    return MemberState(lots, pending, holds, undated_expires_at_us, qualification, tallies)
 
 
 def _add_active(
     lots: tuple[tuple[int, int], ...], changes: Sequence[LotChange]
 ) -> tuple[tuple[int, int], ...]:
-    dated = [change for change in changes if not change.active_at_us and change.expires_at_us]
-    if not dated:
-        return lots
     changed = list(lots)
-    for _, expires_at_us, change in dated:
-        at = bisect_left(changed, (expires_at_us,))
-        is_there = at < len(changed) and changed[at][0] == expires_at_us
-        points = change + (changed[at][1] if is_there else 0)
-        changed[at : at + is_there] = [(expires_at_us, points)] if points else []
+    for active_at_us, expires_at_us, points in changes:
+        if expires_at_us and not active_at_us:
+            _add_to_lot(changed, expires_at_us, points)
     return tuple(changed)
+
+
+def _add_to_lot(lots: list[tuple[int, int]], expires_at_us: int, points: int) -> None:
+    at = bisect_left(lots, (expires_at_us,))
+    is_there = at < len(lots) and lots[at][0] == expires_at_us
+    if is_there:
+        points += lots[at][1]
+    lots[at : at + is_there] = [(expires_at_us, points)] if points else []
 
 
 def _add_pending(pending: tuple[PendingLot, ...], changes: Sequence[LotChange]) -> tuple[PendingLot, ...]:
@@ -129,41 +136,34 @@ def _add_pending(pending: tuple[PendingLot, ...], changes: Sequence[LotChange]) 
 
 
 def _change_holds(holds: tuple[Hold, ...], effects: Effects) -> tuple[Hold, ...]:
-    if not (effects.opened_holds or effects.closed_holds):
-        return holds
     kept = [hold for hold in holds if hold.hold_id not in effects.closed_holds]
     return (*kept, *effects.opened_holds)
 
 
 def _qualify(qualification: Qualification, effects: Effects) -> Qualification:
-    if effects.tier_base:
-        level, month = effects.tier_base
-        qualification = qualification._replace(base_level=level, base_month=month)
-    for change in effects.qualified:
-        qualification = _add_qualified(qualification, change)
-    return qualification
-
-
-def _add_qualified(qualification: Qualification, change: Qualified) -> Qualification:
     level, base_month, life_points, life_minor, months = qualification
-    return Qualification(
-        level,
-        base_month,
-        life_points + change.points,
-        life_minor + change.minor,
-        _add_to_months(months, change),
-    )
+    if effects.tier_base:
+        level, base_month = effects.tier_base
+    for change in effects.qualified:
+        life_points += change.points
+        life_minor += change.minor
+        months = _add_to_months(months, change)
+    return Qualification(level, base_month, life_points, life_minor, months)
 
 
 def _add_to_months(months: tuple[Month, ...], change: Qualified) -> tuple[Month, ...]:
-    in_month, more_points, more_minor, keep_from_month = change
-    kept = {each.month: each for each in months if each.month >= keep_from_month}
-    if in_month >= keep_from_month:
-        _, points, minor = kept.get(in_month, (in_month, 0, 0))
-        kept[in_month] = Month(in_month, points + more_points, minor + more_minor)
-    # A month that comes in between is rare: they ascend already.
-    ordered = kept.values() if in_month >= max(kept, default=0) else [kept[each] for each in sorted(kept)]
-    return tuple([each for each in ordered if each[1] or each[2]])
+    in_month, points, minor, keep_from_month = change
+    if months and months[0].month < keep_from_month:
+        months = months[bisect_left(months, (keep_from_month,)) :]
+    if in_month < keep_from_month:
+        return months
+    at = bisect_left(months, (in_month,))
+    is_there = at < len(months) and months[at].month == in_month
+    if is_there:
+        points += months[at].points
+        minor += months[at].minor
+    changed = (Month(in_month, points, minor),) if points or minor else ()
+    return (*months[:at], *changed, *months[at + is_there :])
 
 
 def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tally, ...]:
@@ -181,22 +181,26 @@ def count_operation(tally: Tally | None, count: Counted) -> Tally:
     Clocks differ: who is still in an hour or a day that has ended for others counts for the new one.
     """
     subject, hour, day, earned, redeemed = count
-    if tally:
-        hour, day = _begun(hour, tally.hour), _begun(day, tally.day)
-    in_hour = tally[2:5] if tally and tally.hour == hour else (0, 0, 0)
-    in_day = tally[6:9] if tally and tally.day == day else (0, 0, 0)
+    if tally is None:
+        return Tally(subject, hour, 1, earned, redeemed, day, 1, earned, redeemed)
+    _, tally_hour, hour_operations, hour_earned, hour_redeemed, *in_day = tally
+    tally_day, day_operations, day_earned, day_redeemed = in_day
+    if tally_hour in (hour, hour + 1):
+        hour = tally_hour
+    else:
+        hour_operations = hour_earned = hour_redeemed = 0
+    if tally_day in (day, day + 1):
+        day = tally_day
+    else:
+        day_operations = day_earned = day_redeemed = 0
     return Tally(
         subject,
         hour,
-        in_hour[0] + 1,
-        in_hour[1] + earned,
-        in_hour[2] + redeemed,
+        hour_operations + 1,
+        hour_earned + earned,
+        hour_redeemed + redeemed,
         day,
-        in_day[0] + 1,
-        in_day[1] + earned,
-        in_day[2] + redeemed,
+        day_operations + 1,
+        day_earned + earned,
+        day_redeemed + redeemed,
     )
-
-
-def _begun(own: int, others: int) -> int:
-    return others if others == own + 1 else own

@@ -1,8 +1,7 @@
 """The effects of an operation as the ledger keeps them: bytes."""
 
 import struct
-from collections.abc import Callable, Sequence
-from enum import IntEnum
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -21,46 +20,50 @@ from processor.domain.state import Hold, Lot
 _SHARE_WIDTH: Final = len(LineShare._fields)
 
 
-class _Section(IntEnum):
-    """The number of a part in the bytes; never reused."""
-
-    LOTS = 1
-    OPENED_HOLD = 2
-    CLOSED_HOLDS = 3
-    UNDATED_EXPIRY = 4
-    QUALIFIED = 5
-    TIER_BASE = 6
-    COUNTED = 7
-    SHARES = 8
-    RETURNED = 9
-    SHORTFALL = 10
+# The numbers of the parts in the bytes; never reused.
+_LOTS: Final = 1
+_OPENED_HOLD: Final = 2
+_CLOSED_HOLDS: Final = 3
+_UNDATED_EXPIRY: Final = 4
+_QUALIFIED: Final = 5
+_TIER_BASE: Final = 6
+_COUNTED: Final = 7
+_SHARES: Final = 8
+_RETURNED: Final = 9
+_SHORTFALL: Final = 10
 
 
 def encode_effects(effects: Effects) -> bytes:
     """Little-endian 64-bit integers: number and length of each part that is not empty, and its content."""
-    if effects is NO_EFFECTS or effects == NO_EFFECTS:
+    if effects is NO_EFFECTS:
         return b""
+    lots, opened, closed, undated_us, qualified, tier_base, counted, shares, returned, shortfall = effects
     numbers: list[int] = []
     for section, rows in (
-        (_Section.LOTS, effects.lots),
-        (_Section.QUALIFIED, effects.qualified),
-        (_Section.COUNTED, effects.counted),
-        (_Section.SHARES, effects.shares),
-        (_Section.RETURNED, effects.returned),
+        (_LOTS, lots),
+        (_QUALIFIED, qualified),
+        (_COUNTED, counted),
+        (_SHARES, shares),
+        (_RETURNED, returned),
     ):
         if rows:
             numbers += (section, len(rows) * len(rows[0]), *chain.from_iterable(rows))
-    for hold in effects.opened_holds:
-        numbers += (_Section.OPENED_HOLD, 2 + 2 * len(hold.slices), *hold[:2], *chain(*hold.slices))
-    if effects.closed_holds:
-        numbers += (_Section.CLOSED_HOLDS, len(effects.closed_holds), *effects.closed_holds)
-    if effects.undated_expires_at_us is not None:
-        numbers += (_Section.UNDATED_EXPIRY, 1, effects.undated_expires_at_us)
-    if effects.tier_base:
-        numbers += (_Section.TIER_BASE, 2, *effects.tier_base)
-    if effects.shortfall_points:
-        numbers += (_Section.SHORTFALL, 1, effects.shortfall_points)
+    if opened or closed:
+        numbers += _hold_numbers(opened, closed)
+    if undated_us is not None:
+        numbers += (_UNDATED_EXPIRY, 1, undated_us)
+    if tier_base:
+        numbers += (_TIER_BASE, 2, *tier_base)
+    if shortfall:
+        numbers += (_SHORTFALL, 1, shortfall)
     return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _hold_numbers(opened: Sequence[Hold], closed: Sequence[int]) -> Iterator[int]:
+    for hold_id, expires_at_us, slices in opened:
+        yield from (_OPENED_HOLD, 2 + 2 * len(slices), hold_id, expires_at_us, *chain.from_iterable(slices))
+    if closed:
+        yield from (_CLOSED_HOLDS, len(closed), *closed)
 
 
 def decode_effects(data: bytes) -> Effects:
@@ -72,7 +75,7 @@ def decode_effects(data: bytes) -> Effects:
     while start < len(numbers):
         section, length = numbers[start : start + 2]
         content = numbers[start + 2 : start + 2 + length]
-        if section == _Section.OPENED_HOLD:
+        if section == _OPENED_HOLD:
             opened.append(Hold(content[0], content[1], _rows(Lot, content[2:])))
         else:
             name, read = _READERS[section]
@@ -87,13 +90,13 @@ def _rows(row_type: Callable[..., Any], numbers: Sequence[int]) -> tuple[Any, ..
 
 
 _READERS: Final[dict[int, tuple[str, Callable[[Sequence[int]], Any]]]] = {
-    _Section.LOTS: ("lots", lambda numbers: _rows(LotChange, numbers)),
-    _Section.CLOSED_HOLDS: ("closed_holds", tuple),
-    _Section.UNDATED_EXPIRY: ("undated_expires_at_us", lambda numbers: numbers[0]),
-    _Section.QUALIFIED: ("qualified", lambda numbers: _rows(Qualified, numbers)),
-    _Section.TIER_BASE: ("tier_base", lambda numbers: TierBase(*numbers)),
-    _Section.COUNTED: ("counted", lambda numbers: _rows(Counted, numbers)),
-    _Section.SHARES: ("shares", lambda numbers: tuple(zip(*[iter(numbers)] * _SHARE_WIDTH, strict=True))),
-    _Section.RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
-    _Section.SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
+    _LOTS: ("lots", lambda numbers: _rows(LotChange, numbers)),
+    _CLOSED_HOLDS: ("closed_holds", tuple),
+    _UNDATED_EXPIRY: ("undated_expires_at_us", lambda numbers: numbers[0]),
+    _QUALIFIED: ("qualified", lambda numbers: _rows(Qualified, numbers)),
+    _TIER_BASE: ("tier_base", lambda numbers: TierBase(*numbers)),
+    _COUNTED: ("counted", lambda numbers: _rows(Counted, numbers)),
+    _SHARES: ("shares", lambda numbers: tuple(zip(*[iter(numbers)] * _SHARE_WIDTH, strict=True))),
+    _RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
+    _SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
 }

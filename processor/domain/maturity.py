@@ -22,6 +22,8 @@ class Matured(NamedTuple):
 def next_due_us(state: MemberState) -> int | None:
     """When something of a member's state is due next, in microseconds; None if never."""
     lots, pending, holds, undated_expires_at_us, _, _ = state
+    if not (pending or holds or undated_expires_at_us):
+        return lots[0][0] if lots else None
     times_us = [hold.expires_at_us for hold in holds] if holds else []
     if pending:
         times_us.append(pending[0].active_at_us)

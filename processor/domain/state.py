@@ -136,7 +136,7 @@ _known: Final = _Known()
 _points_of: Final = itemgetter(1)
 _COUNT: Final = struct.Struct("<q")
 _LOT: Final = struct.Struct("<qq")
-_QUALIFICATION_FIELDS: Final = 4
+_numbers_in: Final = chain.from_iterable
 _TALLY_FIELDS: Final = len(Tally._fields)
 
 
@@ -144,20 +144,21 @@ def encode_state(state: MemberState) -> bytes:
     """Little-endian 64-bit integers: each list with its length before it. Empty if there is nothing in it."""
     if state == EMPTY_STATE:
         return b""
-    qualification = state.qualification
+    lots, pending, holds, undated_expires_at_us, qualification, tallies = state
+    *qualified, months = qualification
     numbers = [
-        len(state.lots),
-        *chain.from_iterable(state.lots),
-        len(state.pending),
-        *chain.from_iterable(state.pending),
-        len(state.holds),
-        *chain.from_iterable(map(_hold_numbers, state.holds)),
-        state.undated_expires_at_us,
-        *qualification[:_QUALIFICATION_FIELDS],
-        len(qualification.months),
-        *chain.from_iterable(qualification.months),
-        len(state.tallies),
-        *chain.from_iterable(state.tallies),
+        len(lots),
+        *_numbers_in(lots),
+        len(pending),
+        *_numbers_in(pending),
+        len(holds),
+        *_numbers_in(map(_hold_numbers, holds)),
+        undated_expires_at_us,
+        *qualified,
+        len(months),
+        *_numbers_in(months),
+        len(tallies),
+        *_numbers_in(tallies),
     ]
     data = struct.pack(f"<{len(numbers)}q", *numbers)
     _known.put(data, state)
@@ -166,7 +167,7 @@ def encode_state(state: MemberState) -> bytes:
 
 def _hold_numbers(hold: Hold) -> Iterator[int]:
     yield from (hold.hold_id, hold.expires_at_us, len(hold.slices))
-    yield from chain.from_iterable(hold.slices)
+    yield from _numbers_in(hold.slices)
 
 
 def decode_state(data: bytes) -> MemberState:

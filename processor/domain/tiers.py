@@ -1,5 +1,8 @@
 """A member's tier: from what was counted in a period, and what was kept from the periods before."""
 
+from bisect import bisect_right
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from processor.domain.effects import Qualified, TierBase
@@ -15,6 +18,23 @@ _MONTHS: Final = {
 # No period of months that a program may have is longer.
 _PERIODS_MAX: Final = 60
 _NO_LEVEL: Final = TierLevel("", 0)
+_NO_BASE: Final = TierBase(0, 0)
+_LIFE: Final = TierPeriod.LIFE
+_EARNED_POINTS: Final = TierBasis.EARNED_POINTS
+_threshold_of: Final = attrgetter("threshold")
+_CACHED: Final = 1_024
+
+
+class _Window(NamedTuple):
+    """A period by its months: the one it begins with, and the first and the last that count in it.
+
+    Months before `keep_from` are no longer needed once the periods before it are settled.
+    """
+
+    begins: int
+    first: int
+    last: int
+    keep_from: int
 
 
 class TierStanding(NamedTuple):
@@ -29,13 +49,8 @@ class TierStanding(NamedTuple):
     missing: int
 
 
-def level_at(rules: TierRules, qualification: Qualification, month: int) -> int:
-    """The level in a month, 0 below the first: what is kept, or more if it has been reached."""
-    return level_above(rules, qualification, settle(rules, qualification, month), month)
-
-
 def level_above(rules: TierRules, qualification: Qualification, base: TierBase, month: int) -> int:
-    """The same, where the base is at hand."""
+    """The level in a month, 0 below the first: what is kept at its base, or more if it has been reached."""
     return max(base.level, _reached(rules, _amount(rules, qualification, month)))
 
 
@@ -57,21 +72,27 @@ def tier_standing(rules: TierRules, qualification: Qualification, month: int) ->
 
 def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBase:
     """The level kept at the beginning of a month's period, after the ends of all periods before it."""
-    if rules.period is TierPeriod.LIFE:
-        return TierBase(0, 0)
-    length = _MONTHS[rules.period]
-    period, noted_period = month // length, qualification.base_month // length
+    if rules.period is _LIFE:
+        return _NO_BASE
+    begins, base_month = _window(rules, month).begins, qualification.base_month
+    level = qualification.base_level
+    if base_month < begins:
+        level, base_month = _level_after_all(rules, qualification, begins), begins
     # A program that had more levels may have gone before.
-    highest = len(rules.levels)
-    if period <= noted_period:
-        return TierBase(min(qualification.base_level, highest), qualification.base_month)
-    level, first = qualification.base_level, noted_period or period
+    return TierBase(min(level, len(rules.levels)), base_month)
+
+
+def _level_after_all(rules: TierRules, qualification: Qualification, begins: int) -> int:
+    """The level kept after the ends of all periods from the noted one to that which `begins` with a month."""
+    length = _MONTHS[rules.period]
+    level, period = qualification.base_level, begins // length
+    first = qualification.base_month // length or period
     for ended in range(first, min(period, first + _PERIODS_MAX)):
-        level = _level_after(rules, level, _reached(rules, _amount_in(rules, qualification, ended)), 1)
+        level = _level_after(rules, level, _reached(rules, _amount(rules, qualification, ended * length)), 1)
     # Nothing was counted in the periods after these.
     if period > first + _PERIODS_MAX:
         level = _level_after(rules, level, 0, period - first - _PERIODS_MAX)
-    return TierBase(min(level, highest), period * length)
+    return level
 
 
 def newly_settled(rules: TierRules, qualification: Qualification, month: int) -> TierBase | None:
@@ -93,59 +114,41 @@ def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int
     return reached
 
 
-def keep_from_month(rules: TierRules, month: int) -> int:
-    """The first month whose count is still needed once the periods before that of `month` are settled."""
-    match rules.period:
-        case TierPeriod.LIFE:
-            return month + 1
-        case TierPeriod.ROLLING_MONTHS:
-            return month - rules.rolling_months
-    return _first_month(rules, month)
-
-
 def qualified(rules: TierRules, month: int, now_month: int, points: int, minor: int) -> Qualified:
     """What counts for a sale in `month`, noted in `now_month`.
 
     What comes after its period has ended counts for the present one: the end of a period is not gone back on.
     """
-    counted_month = max(month, _first_month(rules, now_month))
-    return Qualified(counted_month, points, minor, keep_from_month(rules, now_month))
+    window = _window(rules, now_month)
+    return Qualified(max(month, window.first), points, minor, window.keep_from)
 
 
-def _first_month(rules: TierRules, month: int) -> int:
-    """The first month that counts in the period of `month`."""
-    match rules.period:
+def _window(rules: TierRules, month: int) -> _Window:
+    return _window_of(rules.period, rules.rolling_months, month)
+
+
+@lru_cache(_CACHED)
+def _window_of(period: TierPeriod, rolling_months: int, month: int) -> _Window:
+    match period:
         case TierPeriod.LIFE:
-            return 0
+            return _Window(0, 0, month, month + 1)
         case TierPeriod.ROLLING_MONTHS:
-            return month - rules.rolling_months + 1
-    length = _MONTHS[rules.period]
-    return month // length * length
+            return _Window(month, month - rolling_months + 1, month, month - rolling_months)
+    length = _MONTHS[period]
+    begins = month // length * length
+    return _Window(begins, begins, begins + length - 1, begins)
 
 
 def _reached(rules: TierRules, amount: int) -> int:
-    level = 0
-    for each in rules.levels:
-        if each.threshold > amount:
-            break
-        level += 1
-    return level
+    return bisect_right(rules.levels, amount, key=_threshold_of)
 
 
 def _amount(rules: TierRules, qualification: Qualification, month: int) -> int:
-    if rules.period is TierPeriod.LIFE:
-        is_points = rules.basis is TierBasis.EARNED_POINTS
-        return qualification.life_points if is_points else qualification.life_minor
-    return _amount_in(rules, qualification, month // _MONTHS[rules.period])
-
-
-def _amount_in(rules: TierRules, qualification: Qualification, period: int) -> int:
-    length = _MONTHS[rules.period]
-    last = period * length + length - 1
-    first = last - rules.rolling_months if rules.period is TierPeriod.ROLLING_MONTHS else last - length
-    counts_points = rules.basis is TierBasis.EARNED_POINTS
-    amount = 0
-    for month, points, minor in qualification.months:
-        if first < month <= last:
-            amount += points if counts_points else minor
-    return amount
+    """What has been counted by the period of a month."""
+    _, _, life_points, life_minor, months = qualification
+    counts_points = rules.basis is _EARNED_POINTS
+    if rules.period is _LIFE:
+        return life_points if counts_points else life_minor
+    _, first, last, _ = _window(rules, month)
+    column = 1 if counts_points else 2
+    return sum([each[column] for each in months if first <= each[0] <= last])
