@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from processor.domain.state import (
@@ -87,6 +88,7 @@ class Effects(NamedTuple):
 
 NO_EFFECTS: Final = Effects()
 SUBJECTS_MAX: Final = 8
+_CACHED: Final = 64
 
 
 def apply_effects(state: MemberState, effects: Effects) -> MemberState:
@@ -175,10 +177,12 @@ def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tall
     return tuple(by_subject.values())[-SUBJECTS_MAX:]
 
 
+@lru_cache(_CACHED)
 def count_operation(tally: Tally | None, count: Counted) -> Tally:
     """The tally with one more operation; an hour or a day that has begun anew starts at nothing.
 
-    Clocks differ: who is still in an hour or a day that has ended for others counts for the new one.
+    Clocks differ: who is still in an hour or a day that has ended for others counts for the new one. It is
+    asked for twice in an operation: for its limits, and for what it leaves.
     """
     subject, hour, day, earned, redeemed = count
     if tally is None:

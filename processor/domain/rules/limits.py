@@ -1,22 +1,35 @@
 """Velocity limits: how often and how much in an hour or a day, by card, member, terminal and store."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from processor.domain.calendar import day_of, hour_of
 from processor.domain.command import SALE_KINDS, Command, Kind
 from processor.domain.decision import Decision, Refusal
 from processor.domain.effects import Counted, count_operation
 from processor.domain.outcomes import Outcome
-from processor.domain.program import Limit, LimitPeriod, LimitScope, Program
+from processor.domain.program import Limit, LimitScope, Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import Sale
 from processor.domain.state import Tally
 
 _MEMBER: Final = 0
+_MEMBER_SCOPE: Final = LimitScope.MEMBER
+_CARD_SCOPE: Final = LimitScope.CARD
 _COUNTED_KINDS: Final = SALE_KINDS | {Kind.CAPTURE}
 _SHARED_SCOPES: Final = frozenset({LimitScope.TERMINAL, LimitScope.STORE})
+_BOUNDS: Final = ("operations", "earned_points", "redeemed_points")
+_CACHED: Final = 1_024
+
+
+class _Bound(NamedTuple):
+    """The most that a limit allows of what a tally has in a column."""
+
+    name: str
+    most: int
+    column: int
 
 
 def counts_operations(program: Program) -> bool:
@@ -54,7 +67,7 @@ def _count(program: Program, now_us: int, earned_points: int, redeemed_points: i
 
 
 def _of_member_and_card(counted: Counted, program: Program, command: Command) -> tuple[Counted, ...]:
-    if command.card and any(limit.scope is LimitScope.CARD for limit in program.limits):
+    if command.card and any(limit.scope is _CARD_SCOPE for limit in program.limits):
         return counted, _of_card(counted, command)
     return (counted,)
 
@@ -67,41 +80,55 @@ def _keep(sale: Sale, limit: Limit, counted: Counted) -> None:
     tally = _tally(sale, limit, counted)
     if tally is None:
         return
-    used = tally[2:5] if limit.period is LimitPeriod.HOUR else tally[6:9]
-    for bound, most, count in zip(
-        ("operations", "earned_points", "redeemed_points"), limit[2:5], used, strict=True
-    ):
-        if not most or count <= most:
-            continue
-        if limit.soft or not sale.is_online:
-            sale.flags.append(f"{limit.scope}.{limit.period}.{bound}")
-            continue
+    for bound in _bounds(limit):
+        used = tally[bound.column]
+        if used > bound.most:
+            _exceed(sale, limit, bound, used)
+
+
+@lru_cache(_CACHED)
+def _bounds(limit: Limit) -> list[_Bound]:
+    """Those that are set."""
+    period = limit.period
+    allowed = limit.operations, limit.earned_points, limit.redeemed_points
+    return [
+        _Bound(name, most, Tally._fields.index(f"{period}_{name}"))
+        for name, most in zip(_BOUNDS, allowed, strict=True)
+        if most
+    ]
+
+
+def _exceed(sale: Sale, limit: Limit, bound: _Bound, used: int) -> None:
+    if sale.is_online and not limit.soft:
         raise Refusal(
             Outcome.LIMIT_EXCEEDED,
             scope=limit.scope,
             period=limit.period,
-            bound=bound,
-            limit=most,
-            used=count,
+            bound=bound.name,
+            limit=bound.most,
+            used=used,
         )
+    sale.flags.append(f"{limit.scope}.{limit.period}.{bound.name}")
 
 
 def _tally(sale: Sale, limit: Limit, counted: Counted) -> Tally | None:
     """What the subject of a limit has done in its hour and day, this sale included."""
-    match limit.scope:
-        case LimitScope.MEMBER:
-            return count_operation(_kept_tally(sale, counted), counted)
-        case LimitScope.CARD:
-            if not sale.command.card:
-                return None
-            of_card = _of_card(counted, sale.command)
-            return count_operation(_kept_tally(sale, of_card), of_card)
+    if limit.scope is _MEMBER_SCOPE:
+        return count_operation(_kept_tally(sale, _MEMBER), counted)
+    if limit.scope is _CARD_SCOPE:
+        if not sale.command.card:
+            return None
+        of_card = _of_card(counted, sale.command)
+        return count_operation(_kept_tally(sale, of_card.subject), of_card)
     name = shared_subject(limit.scope, sale.command)
     return count_operation(sale.situation.tallies.get(name), counted) if name else None
 
 
-def _kept_tally(sale: Sale, counted: Counted) -> Tally | None:
-    return next((tally for tally in sale.state.tallies if tally.subject == counted.subject), None)
+def _kept_tally(sale: Sale, subject: int) -> Tally | None:
+    for tally in sale.state.tallies:
+        if tally.subject == subject:
+            return tally
+    return None
 
 
 def card_subject(card: str) -> int:
@@ -120,5 +147,5 @@ def shared_subjects(program: Program, command: Command) -> Sequence[str]:
     """The terminal and the store of a sale or a capture, as far as the program limits them."""
     if command.kind not in _COUNTED_KINDS:
         return ()
-    scopes = {limit.scope for limit in program.limits} & _SHARED_SCOPES
+    scopes = dict.fromkeys([limit.scope for limit in program.limits if limit.scope in _SHARED_SCOPES])
     return [subject for scope in scopes if (subject := shared_subject(scope, command))]
