@@ -15,9 +15,10 @@ from processor.domain.effects import (
     TierBase,
 )
 from processor.domain.points import apportion
-from processor.domain.program import Goods, Program
+from processor.domain.program import Goods, Program, TierLevel
 from processor.domain.situation import Situation
 from processor.domain.state import decode_state
+from processor.domain.tiers import NO_TIER, Window
 
 PERCENT: Final = 100
 sku_of: Final = attrgetter("sku")
@@ -36,8 +37,8 @@ class Sale:
     it, which leaves `open_minor`; `weights_percent` is what it counts for when points are earned.
     """
 
-    tier_level: int = 0
-    tier_percent: int = PERCENT
+    tier: TierLevel = NO_TIER
+    tier_window: Window | None = None
     redeemed_points: int = 0
     shortfall_points: int = 0
     earned_points: int = 0

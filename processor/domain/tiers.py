@@ -17,7 +17,7 @@ _MONTHS: Final = {
 }
 # No period of months that a program may have is longer.
 _PERIODS_MAX: Final = 60
-_NO_LEVEL: Final = TierLevel("", 0)
+NO_TIER: Final = TierLevel("", 0)
 _NO_BASE: Final = TierBase(0, 0)
 _LIFE: Final = TierPeriod.LIFE
 _EARNED_POINTS: Final = TierBasis.EARNED_POINTS
@@ -25,7 +25,7 @@ _threshold_of: Final = attrgetter("threshold")
 _CACHED: Final = 1_024
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """A period by its months: the one it begins with, and the first and the last that count in it.
 
     Months before `keep_from` are no longer needed once the periods before it are settled.
@@ -49,35 +49,53 @@ class TierStanding(NamedTuple):
     missing: int
 
 
-def level_above(rules: TierRules, qualification: Qualification, base: TierBase, month: int) -> int:
-    """The level in a month, 0 below the first: what is kept at its base, or more if it has been reached."""
-    return max(base.level, _reached(rules, _amount(rules, qualification, month)))
+def window_of(rules: TierRules, month: int) -> Window:
+    """The window that a month belongs to."""
+    return _window_of(rules.period, rules.rolling_months, month)
+
+
+@lru_cache(_CACHED)
+def _window_of(period: TierPeriod, rolling_months: int, month: int) -> Window:
+    match period:
+        case TierPeriod.LIFE:
+            return Window(0, 0, month, month + 1)
+        case TierPeriod.ROLLING_MONTHS:
+            return Window(month, month - rolling_months + 1, month, month - rolling_months)
+    length = _MONTHS[period]
+    begins = month // length * length
+    return Window(begins, begins, begins + length - 1, begins)
+
+
+def level_above(rules: TierRules, qualification: Qualification, base: TierBase, window: Window) -> int:
+    """The level in a window, 0 below the first: what is kept at its base, or more if it has been reached."""
+    return max(base.level, _reached(rules, _amount(rules, qualification, window)))
 
 
 def tier_of(rules: TierRules, level: int) -> TierLevel:
     """The tier of a level."""
-    return rules.levels[level - 1] if level else _NO_LEVEL
+    return rules.levels[level - 1] if level else NO_TIER
 
 
 def tier_standing(rules: TierRules, qualification: Qualification, month: int) -> TierStanding:
     """The tier in a month, and what is missing for the next."""
-    amount = _amount(rules, qualification, month)
-    level = max(settle(rules, qualification, month).level, _reached(rules, amount))
+    window = window_of(rules, month)
+    amount = _amount(rules, qualification, window)
+    level = max(settle(rules, qualification, window).level, _reached(rules, amount))
+    name = tier_of(rules, level).name
     if level == len(rules.levels):
-        return TierStanding(tier_of(rules, level).name, level, "", 0)
+        return TierStanding(name, level, "", 0)
     following = rules.levels[level]
-    missing = max(following.threshold - amount, 0)
-    return TierStanding(tier_of(rules, level).name, level, following.name, missing)
+    return TierStanding(name, level, following.name, max(following.threshold - amount, 0))
 
 
-def settle(rules: TierRules, qualification: Qualification, month: int) -> TierBase:
-    """The level kept at the beginning of a month's period, after the ends of all periods before it."""
+def settle(rules: TierRules, qualification: Qualification, window: Window) -> TierBase:
+    """The level kept at the beginning of a window's period, after the ends of all periods before it."""
     if rules.period is _LIFE:
         return _NO_BASE
-    begins, base_month = _window(rules, month).begins, qualification.base_month
-    level = qualification.base_level
-    if base_month < begins:
-        level, base_month = _level_after_all(rules, qualification, begins), begins
+    level, base_month = qualification[:2]
+    if base_month < window.begins:
+        base_month = window.begins
+        level = _level_after_all(rules, qualification, base_month)
     # A program that had more levels may have gone before.
     return TierBase(min(level, len(rules.levels)), base_month)
 
@@ -88,7 +106,8 @@ def _level_after_all(rules: TierRules, qualification: Qualification, begins: int
     level, period = qualification.base_level, begins // length
     first = qualification.base_month // length or period
     for ended in range(first, min(period, first + _PERIODS_MAX)):
-        level = _level_after(rules, level, _reached(rules, _amount(rules, qualification, ended * length)), 1)
+        amount = _amount(rules, qualification, window_of(rules, ended * length))
+        level = _level_after(rules, level, _reached(rules, amount), 1)
     # Nothing was counted in the periods after these.
     if period > first + _PERIODS_MAX:
         level = _level_after(rules, level, 0, period - first - _PERIODS_MAX)
@@ -96,13 +115,13 @@ def _level_after_all(rules: TierRules, qualification: Qualification, begins: int
 
 
 def newly_settled(rules: TierRules, qualification: Qualification, month: int) -> TierBase | None:
-    """The same, if it is not what is noted already."""
-    return if_new(settle(rules, qualification, month), qualification)
+    """The level kept in a month, if it is not what is noted already."""
+    return if_new(settle(rules, qualification, window_of(rules, month)), qualification)
 
 
 def if_new(base: TierBase, qualification: Qualification) -> TierBase | None:
     """A base that is at hand, if it is not what is noted already."""
-    return base if base != (qualification.base_level, qualification.base_month) else None
+    return base if base != qualification[:2] else None
 
 
 def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int:
@@ -114,41 +133,24 @@ def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int
     return reached
 
 
-def qualified(rules: TierRules, month: int, now_month: int, points: int, minor: int) -> Qualified:
-    """What counts for a sale in `month`, noted in `now_month`.
+def qualified(window: Window, month: int, points: int, minor: int) -> Qualified:
+    """What counts for a sale in `month`, noted in the present window.
 
     What comes after its period has ended counts for the present one: the end of a period is not gone back on.
     """
-    window = _window(rules, now_month)
     return Qualified(max(month, window.first), points, minor, window.keep_from)
-
-
-def _window(rules: TierRules, month: int) -> _Window:
-    return _window_of(rules.period, rules.rolling_months, month)
-
-
-@lru_cache(_CACHED)
-def _window_of(period: TierPeriod, rolling_months: int, month: int) -> _Window:
-    match period:
-        case TierPeriod.LIFE:
-            return _Window(0, 0, month, month + 1)
-        case TierPeriod.ROLLING_MONTHS:
-            return _Window(month, month - rolling_months + 1, month, month - rolling_months)
-    length = _MONTHS[period]
-    begins = month // length * length
-    return _Window(begins, begins, begins + length - 1, begins)
 
 
 def _reached(rules: TierRules, amount: int) -> int:
     return bisect_right(rules.levels, amount, key=_threshold_of)
 
 
-def _amount(rules: TierRules, qualification: Qualification, month: int) -> int:
-    """What has been counted by the period of a month."""
+def _amount(rules: TierRules, qualification: Qualification, window: Window) -> int:
+    """What counts in a window."""
     _, _, life_points, life_minor, months = qualification
     counts_points = rules.basis is _EARNED_POINTS
     if rules.period is _LIFE:
         return life_points if counts_points else life_minor
-    _, first, last, _ = _window(rules, month)
+    _, first, last, _ = window
     column = 1 if counts_points else 2
     return sum([each[column] for each in months if first <= each[0] <= last])

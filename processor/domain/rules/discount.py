@@ -4,7 +4,6 @@ from processor.domain.points import divide
 from processor.domain.program import DiscountRules, Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import PERCENT, Sale
-from processor.domain.tiers import tier_of
 
 
 def _has_discount(program: Program) -> bool:
@@ -31,5 +30,4 @@ def take_discount(sale: Sale) -> None:
 
 def _percent(sale: Sale, rules: DiscountRules) -> int:
     of_segments = [each.percent for each in rules.segments if each.segment in sale.segments]
-    of_tier = tier_of(sale.program.tiers, sale.tier_level).discount_percent if sale.program.tiers else 0
-    return max([rules.percent, of_tier, *of_segments])
+    return max([rules.percent, sale.tier.discount_percent, *of_segments])

@@ -13,7 +13,7 @@ def earn(sale: Sale) -> None:
     """Lines count by their weight and the member's tier; rounded once, for the receipt or for each line."""
     if not sale.earns:
         return
-    if sale.tier_percent != PERCENT:
+    if sale.tier.multiplier_percent != PERCENT:
         sale.apply("tiers")
     paid = _counted_minor(sale)
     counted = list(map(mul, paid, sale.weights_percent))
@@ -48,7 +48,7 @@ def _counted_minor(sale: Sale) -> list[int]:
 def _points(sale: Sale, rate: Rate, counted: int) -> int:
     """`counted` is in minor units x per cent of weight."""
     points_per_step, step_minor, proportional = rate
-    amount, step = counted * sale.tier_percent, step_minor * PERCENT * PERCENT
+    amount, step = counted * sale.tier.multiplier_percent, step_minor * PERCENT * PERCENT
     if proportional:
         return divide(amount * points_per_step, step, sale.program.rounding)
     return divide(amount, step, sale.program.rounding) * points_per_step

@@ -4,7 +4,7 @@ from processor.domain.calendar import month_of
 from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import Sale
-from processor.domain.tiers import if_new, level_above, qualified, settle, tier_of
+from processor.domain.tiers import if_new, level_above, qualified, settle, tier_of, window_of
 
 
 def _has_tiers(program: Program) -> bool:
@@ -17,20 +17,18 @@ def find_tier(sale: Sale) -> None:
     tiers = sale.program.tiers
     assert tiers
     qualification = sale.state.qualification
-    now_month = month_of(sale.situation.now_us, sale.program.timezone)
-    base = settle(tiers, qualification, now_month)
-    sale.tier_level = level_above(tiers, qualification, base, now_month)
-    sale.tier_percent = tier_of(tiers, sale.tier_level).multiplier_percent
+    window = window_of(tiers, month_of(sale.situation.now_us, sale.program.timezone))
+    base = settle(tiers, qualification, window)
+    sale.tier = tier_of(tiers, level_above(tiers, qualification, base, window))
     sale.tier_base = if_new(base, qualification)
+    sale.tier_window = window
 
 
 @rule(Stage.QUALIFICATION, _has_tiers)
 def count_towards_tier(sale: Sale) -> None:
     """Points earned, and money paid: what is left of the receipt. A REDEEM alone counts nothing."""
-    tiers = sale.program.tiers
-    assert tiers
-    timezone = sale.program.timezone
-    month, now_month = month_of(sale.at_us, timezone), month_of(sale.situation.now_us, timezone)
+    assert sale.tier_window
     paid_minor = sum(sale.open_minor) if sale.earns else 0
     if sale.earned_points or paid_minor:
-        sale.qualified = (qualified(tiers, month, now_month, sale.earned_points, paid_minor),)
+        month = month_of(sale.at_us, sale.program.timezone)
+        sale.qualified = (qualified(sale.tier_window, month, sale.earned_points, paid_minor),)
