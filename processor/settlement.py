@@ -31,6 +31,8 @@ from processor.domain.standing import standing_after
 from processor.domain.times import format_us
 from processor.ports import Encoder, Reply
 
+_APPLIED: Final = Outcome.APPLIED
+_CARD_OPEN: Final = CardStatus.OPEN
 _ENROLLING: Final = frozenset({Kind.ACCRUE, Kind.CHECKOUT})
 _UNKEYED_REPLY: Final = Reply(Outcome.APPLIED, b"", replayed=False)
 
@@ -190,7 +192,7 @@ class Settlement:
 
     def _settle_new(self, command: Command, payload: bytes, lines: str) -> Reply:
         member_id = command.member_id
-        card_status: int = CardStatus.OPEN
+        card_status: int = _CARD_OPEN
         if command.card:
             holder = self._state.holder(command.card)
             if holder is None or self._is_too_early(command):
@@ -220,7 +222,7 @@ class Settlement:
         if not is_recorded(decision.outcome):
             return self._refuse(decision.outcome, **decision.details)
         response = self._append(command, payload, lines, account, decision, program)
-        if decision.outcome is Outcome.APPLIED and program.limits:
+        if decision.outcome is _APPLIED and program.limits:
             self._count(command, program, decision)
         return Reply(decision.outcome, response, replayed=False)
 
@@ -249,7 +251,7 @@ class Settlement:
             receipt_lines=lines,
         )
         state = account.state
-        if decision.outcome is Outcome.APPLIED:
+        if decision.outcome is _APPLIED:
             state = state_after(state, decision.effects)
             standing = standing_after(account, draft.balance_points, state, self._program, self._now_us)
             response = self._encoder.applied(draft, decision, standing)

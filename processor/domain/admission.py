@@ -1,10 +1,15 @@
 """Who may make a call at all, whatever the rules say to it."""
 
+from typing import Final
+
 from processor.domain.account import CardStatus, MemberStatus
 from processor.domain.command import Command, Kind
 from processor.domain.outcomes import Outcome
 
-_SPENDING_KINDS = frozenset({Kind.HOLD, Kind.CAPTURE})
+_CARD_REPLACED: Final = CardStatus.REPLACED
+_CARD_BLOCKED: Final = CardStatus.BLOCKED
+_MEMBER_CLOSED: Final = MemberStatus.CLOSED
+_SPENDING_KINDS: Final = frozenset({Kind.HOLD, Kind.CAPTURE})
 
 
 def barred(member_status: int, card_status: int, command: Command) -> Outcome | None:
@@ -12,11 +17,11 @@ def barred(member_status: int, card_status: int, command: Command) -> Outcome | 
 
     A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing.
     """
-    if card_status == CardStatus.REPLACED:
+    if card_status == _CARD_REPLACED:
         return Outcome.CARD_REPLACED
-    if card_status == CardStatus.BLOCKED and _spends(command):
+    if card_status == _CARD_BLOCKED and _spends(command):
         return Outcome.CARD_BLOCKED
-    return Outcome.MEMBER_CLOSED if member_status == MemberStatus.CLOSED else None
+    return Outcome.MEMBER_CLOSED if member_status == _MEMBER_CLOSED else None
 
 
 def _spends(command: Command) -> bool:

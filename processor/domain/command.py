@@ -85,6 +85,7 @@ class Command(NamedTuple):
     reason: str = ""
 
 
+_ACTIVATE: Final = Kind.ACTIVATE
 NO_RECEIPT: Final = Receipt("", 0, ())
 
 
@@ -95,7 +96,7 @@ def due_command(member_id: int) -> Command:
 
 def is_due_command(command: Command) -> bool:
     """Whether it is one of those."""
-    return command.kind is Kind.ACTIVATE
+    return command.kind is _ACTIVATE
 
 
 def lines_text(lines: tuple[LineItem, ...]) -> str:

@@ -7,7 +7,8 @@ from typing import Final
 from processor.domain.account import Account
 from processor.domain.adjustment import decide_adjustment
 from processor.domain.command import SALE_KINDS, Command, Kind
-from processor.domain.decision import AppliedRule, Decision, Refusal
+from processor.domain.decision import NO_DETAILS, AppliedRule, Decision, Refusal
+from processor.domain.effects import NO_EFFECTS
 from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
@@ -17,6 +18,10 @@ from processor.domain.quote_token import held_to_quote
 from processor.domain.receipt import decide_sale
 from processor.domain.reversal import decide_return, decide_reversal
 from processor.domain.situation import NOTHING_KNOWN, Situation
+
+_APPLIED: Final = Outcome.APPLIED
+_LINE: Final = RoundingScope.LINE
+_REDEEM: Final = Kind.REDEEM
 
 _Decide = Callable[[Account, Command, Program, Situation], Decision]
 _BY_KIND: Final[Mapping[Kind, _Decide]] = MappingProxyType(
@@ -66,7 +71,7 @@ def _is_plain(account: Account, command: Command, program: Program) -> bool:
         or command.offline
         or command.reward_ids
         or command.kind not in SALE_KINDS
-        or (program.rounding_scope is RoundingScope.LINE and command.receipt.lines)
+        or (program.rounding_scope is _LINE and command.receipt.lines)
     )
 
 
@@ -79,11 +84,11 @@ def _decide_plain_sale(account: Account, command: Command, program: Program) -> 
         redeemed_minor = redemption_value_minor(program, wanted)
         rules = (AppliedRule("redemption", -wanted, redeemed_minor),)
     earned = 0
-    if command.kind is not Kind.REDEEM:
+    if command.kind is not _REDEEM:
         earned = earned_points(program, command.receipt.total_minor - redeemed_minor)
     if earned:
         rules += (AppliedRule("earning", earned),)
-    return Decision(Outcome.APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
+    return Decision(_APPLIED, earned, wanted, redeemed_minor, NO_DETAILS, 0, None, 0, 0, NO_EFFECTS, rules)
 
 
 def _refuse_redemption(account: Account, command: Command, program: Program) -> None:

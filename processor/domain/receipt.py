@@ -1,15 +1,18 @@
 """ACCRUE, REDEEM and CHECKOUT: one receipt through all rules of the program."""
 
+from typing import Final
+
 from processor.domain.account import Account
 from processor.domain.command import Command
-from processor.domain.decision import Decision, Refusal
+from processor.domain.decision import NO_DETAILS, Decision, Refusal
 from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
 from processor.domain.rules import basic_steps
 from processor.domain.sale import Sale
 from processor.domain.situation import Situation
 
-_COMPARED = ("earned_points", "redeemed_points", "redeemed_minor", "discount_minor")
+_APPLIED: Final = Outcome.APPLIED
+_COMPARED: Final = ("earned_points", "redeemed_points", "redeemed_minor", "discount_minor")
 
 
 def decide_sale(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
@@ -30,15 +33,18 @@ def run_rules(account: Account, command: Command, program: Program, situation: S
 
 def _decision(sale: Sale) -> Decision:
     return Decision(
-        Outcome.APPLIED,
+        _APPLIED,
         sale.earned_points,
         sale.redeemed_points,
         sum(sale.redeemed_minor),
-        discount_minor=sum(sale.discounts_minor),
-        shortfall_points=sale.shortfall_points,
-        effects=sale.effects(),
-        applied_rules=tuple(sale.applied_rules),
-        flags=tuple(sale.flags),
+        NO_DETAILS,
+        sum(sale.discounts_minor),
+        None,
+        sale.shortfall_points,
+        0,
+        sale.effects(),
+        tuple(sale.applied_rules),
+        tuple(sale.flags),
     )
 
 

@@ -84,7 +84,7 @@ class ProtobufEncoder:
                 integer_field(_DISCOUNT_MINOR, operation.discount_minor) if operation.discount_minor else b"",
                 integer_field(_AVAILABLE_POINTS, standing.available_points),
                 _standing(standing) if standing[1:] != _NOTHING_MORE else b"",
-                b"" if _is_plain(decision) else _told(decision),
+                _told(decision),
                 b"" if kind in SALE_KINDS else _beside_sales(operation, decision),
             )
         )
@@ -121,20 +121,25 @@ def _redeemed(operation: Operation) -> bytes:
 
 
 def _standing(standing: Standing) -> bytes:
-    held = integer_field(_HELD_POINTS, standing.held_points)
-    pending = integer_field(_PENDING_POINTS, standing.pending_points)
-    return held + pending + _tier(standing.tier) if standing.tier else held + pending
-
-
-def _is_plain(decision: Decision) -> bool:
-    """Whether there is nothing to tell of how it was decided."""
-    return not (decision.applied_rules or decision.flags or decision.differences or decision.shortfall_points)
+    _, held_points, pending_points, tier = standing
+    told = _tier(tier) if tier else b""
+    if held_points or pending_points:
+        held = integer_field(_HELD_POINTS, held_points)
+        told = held + integer_field(_PENDING_POINTS, pending_points) + told
+    return told
 
 
 def _told(decision: Decision) -> bytes:
+    """How it was decided."""
+    rules = b"".join(map(_applied_rule, decision.applied_rules))
+    if decision.flags or decision.differences or decision.shortfall_points:
+        return rules + _rarely_told(decision)
+    return rules
+
+
+def _rarely_told(decision: Decision) -> bytes:
     return b"".join(
         (
-            *[_applied_rule(rule) for rule in decision.applied_rules],
             *[field(_FLAG, flag.encode()) for flag in decision.flags],
             *[field(_DIFFERENCE, difference.encode()) for difference in decision.differences],
             integer_field(_SHORTFALL_POINTS, decision.shortfall_points),
@@ -168,7 +173,12 @@ def _tier_names(name: str, level: int, next_name: str) -> bytes:
 
 def _applied_rule(rule: AppliedRule) -> bytes:
     name, points, minor = rule
-    return field(_APPLIED_RULE, _rule_name(name) + integer_field(_2, points) + integer_field(_3, minor))
+    content = _rule_name(name)
+    if points:
+        content += integer_field(_2, points)
+    if minor:
+        content += integer_field(_3, minor)
+    return field(_APPLIED_RULE, content)
 
 
 @lru_cache(_CACHED)

@@ -1,9 +1,13 @@
 """The discount that needs no points: the largest of the direct one, the segments' and the tier's."""
 
+from typing import Final
+
 from processor.domain.points import divide
 from processor.domain.program import DiscountRules, Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import PERCENT, Sale
+
+_NONE_DIRECT: Final = DiscountRules()
 
 
 def _has_discount(program: Program) -> bool:
@@ -14,7 +18,7 @@ def _has_discount(program: Program) -> bool:
 @rule(Stage.DISCOUNT, _has_discount)
 def take_discount(sale: Sale) -> None:
     """Of all goods but the excluded ones; rounded once for the receipt, then split over its lines."""
-    rules = sale.program.discount or DiscountRules()
+    rules = sale.program.discount or _NONE_DIRECT
     percent = _percent(sale, rules)
     uses_points = sale.command.redeem_points or sale.command.reward_ids
     if not percent or (uses_points and not rules.combined_with_points):

@@ -1,11 +1,16 @@
 """Points for what is paid with money."""
 
-from operator import mul, sub
+from bisect import bisect_right
+from operator import attrgetter, mul, sub
+from typing import Final
 
 from processor.domain.points import divide
 from processor.domain.program import Rate, RoundingScope
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
+
+_LINE: Final = RoundingScope.LINE
+_from_minor_of: Final = attrgetter("from_minor")
 
 
 @rule(Stage.EARNING, always)
@@ -18,7 +23,7 @@ def earn(sale: Sale) -> None:
     paid = _counted_minor(sale)
     counted = list(map(mul, paid, sale.weights_percent))
     rate = rate_for(sale, sum(paid))
-    if sale.program.rounding_scope is RoundingScope.LINE:
+    if sale.program.rounding_scope is _LINE:
         sale.earned_by_line = [_points(sale, rate, each) for each in counted]
         sale.earned_points = sum(sale.earned_by_line)
     else:
@@ -34,8 +39,8 @@ def rate_for(sale: Sale, paid_minor: int) -> Rate:
     for segment, rate in rules.segments:
         if segment in sale.segments:
             return rate
-    reached = [band for band in rules.bands if band.from_minor <= paid_minor]
-    points_per_step = reached[-1].points_per_step if reached else program.points_per_step
+    reached = bisect_right(rules.bands, paid_minor, key=_from_minor_of)
+    points_per_step = rules.bands[reached - 1].points_per_step if reached else program.points_per_step
     return Rate(points_per_step, program.step_minor, rules.cashback)
 
 
