@@ -25,7 +25,7 @@ from processor.domain.maturity import Matured, next_matured
 from processor.domain.operation import Operation, Recorded, draft_operation, recorded_from, seal, state_after
 from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.program import Program
-from processor.domain.rules.limits import count_shared, shared_subjects
+from processor.domain.rules.limits import count_shared, limits_shops, shared_subjects
 from processor.domain.situation import Situation
 from processor.domain.standing import standing_after
 from processor.domain.times import format_us
@@ -65,6 +65,7 @@ class Settlement:
         self._loop_seconds = loop_seconds
         self._uncertain = uncertain
         self._program = chain.program_at(now_us)
+        self._counts_shops = any(map(limits_shops, chain.programs))
         self._earliest_us, self._latest_us = chain.window_us(now_us)
         self._keyed = [call.command for call in calls if not is_due_command(call.command)]
         self._original_keys = list({command.original_key for command in self._keyed if command.original_key})
@@ -94,7 +95,7 @@ class Settlement:
         )
 
     def _subjects_wanted(self) -> list[str]:
-        if not any(program.limits for program in self.chain.programs):
+        if not self._counts_shops:
             return []
         return sorted({subject for command in self._keyed for subject in self._subjects(command)})
 
@@ -222,7 +223,7 @@ class Settlement:
         if not is_recorded(decision.outcome):
             return self._refuse(decision.outcome, **decision.details)
         response = self._append(command, payload, lines, account, decision, program)
-        if decision.outcome is _APPLIED and program.limits:
+        if decision.outcome is _APPLIED and self._counts_shops:
             self._count(command, program, decision)
         return Reply(decision.outcome, response, replayed=False)
 

@@ -162,8 +162,9 @@ def _add_to_months(months: tuple[Month, ...], change: Qualified) -> tuple[Month,
     at = bisect_left(months, (in_month,))
     is_there = at < len(months) and months[at].month == in_month
     if is_there:
-        points += months[at].points
-        minor += months[at].minor
+        _, points_before, minor_before = months[at]
+        points += points_before
+        minor += minor_before
     changed = (Month(in_month, points, minor),) if points or minor else ()
     return (*months[:at], *changed, *months[at + is_there :])
 

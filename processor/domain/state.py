@@ -123,6 +123,11 @@ class _Known(dict[bytes, MemberState]):
         super().__init__()
         self._bytes = 0
 
+    def __missing__(self, data: bytes) -> MemberState:
+        state = _decode(data)
+        self.put(data, state)
+        return state
+
     def put(self, data: bytes, state: MemberState) -> None:
         if self._bytes > self._BYTES_MAX:
             self.clear()
@@ -172,13 +177,7 @@ def _hold_numbers(hold: Hold) -> Iterator[int]:
 
 def decode_state(data: bytes) -> MemberState:
     """Inverse of `encode_state`. Raises struct.error or StopIteration if it is no such thing."""
-    if not data:
-        return EMPTY_STATE
-    state = _known.get(data)
-    if state is None:
-        state = _decode(data)
-        _known.put(data, state)
-    return state
+    return _known[data] if data else EMPTY_STATE
 
 
 def _decode(data: bytes) -> MemberState:

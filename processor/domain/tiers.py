@@ -147,10 +147,9 @@ def _reached(rules: TierRules, amount: int) -> int:
 
 def _amount(rules: TierRules, qualification: Qualification, window: Window) -> int:
     """What counts in a window."""
-    _, _, life_points, life_minor, months = qualification
     counts_points = rules.basis is _EARNED_POINTS
     if rules.period is _LIFE:
-        return life_points if counts_points else life_minor
-    _, first, last, _ = window
+        return qualification.life_points if counts_points else qualification.life_minor
+    first, last = window.first, window.last
     column = 1 if counts_points else 2
-    return sum([each[column] for each in months if first <= each[0] <= last])
+    return sum([each[column] for each in qualification.months if first <= each[0] <= last])

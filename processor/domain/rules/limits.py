@@ -143,6 +143,11 @@ def shared_subject(scope: LimitScope, command: Command) -> str:
     return f"terminal:{command.store_id}/{command.terminal_id}" if command.terminal_id else ""
 
 
+def limits_shops(program: Program) -> bool:
+    """Whether the operations of terminals or stores are counted."""
+    return any(limit.scope in _SHARED_SCOPES for limit in program.limits)
+
+
 def shared_subjects(program: Program, command: Command) -> Sequence[str]:
     """The terminal and the store of a sale or a capture, as far as the program limits them."""
     if command.kind not in _COUNTED_KINDS:

@@ -13,6 +13,8 @@ from processor.domain.state import MemberState
 def pay_with_points(sale: Sale) -> None:
     """Refusals in order of precedence: offline limit, minimum, limit, balance."""
     wanted = sale.command.redeem_points
+    if not (wanted or sale.redeemed_points):
+        return
     if sale.is_online:
         _refuse_out_of_bounds(sale, wanted)
     elif sale.redeemed_points + wanted > sale.program.offline.redeem_points_max:
