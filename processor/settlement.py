@@ -155,8 +155,9 @@ class Settlement:
             return None
         command = call.command
         if is_due_command(command):
-            if self._state.account(command.member_id):
-                self._mature(command.member_id)
+            account = self._state.account(command.member_id)
+            if account:
+                self._mature(account)
                 self._state.look_at(command.member_id)
             return _UNKEYED_REPLY
         lines = lines_text(command.receipt.lines)
@@ -204,7 +205,7 @@ class Settlement:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
         if refused := barred(account.status, card_status, command):
             return self._refuse(refused)
-        account = self._mature(member_id) if account.state else account
+        account = self._mature(account) if account.state else account
         return self._decide(command, payload, lines, account)
 
     def _is_too_early(self, command: Command) -> bool:
@@ -265,13 +266,12 @@ class Settlement:
         for subject in self._subjects(command):
             self._state.count(subject, count_shared(program, self._now_us, decision))
 
-    def _mature(self, member_id: int) -> Account:
+    def _mature(self, account: Account) -> Account:
         """Record all that is due of a member, as entries of the service's own."""
-        account = self._state.existing(member_id)
         while due := next_matured(account, self._program, self._now_us):
             command = self._system_command(account, due)
             self._append(command, b"", "", account, _matured_decision(due), self._program)
-            account = self._state.existing(member_id)
+            account = self._state.existing(account.member_id)
         return account
 
     def _system_command(self, account: Account, due: Matured) -> Command:

@@ -188,8 +188,8 @@ def count_operation(tally: Tally | None, count: Counted) -> Tally:
     subject, hour, day, earned, redeemed = count
     if tally is None:
         return Tally(subject, hour, 1, earned, redeemed, day, 1, earned, redeemed)
-    _, tally_hour, hour_operations, hour_earned, hour_redeemed, *in_day = tally
-    tally_day, day_operations, day_earned, day_redeemed = in_day
+    tally_hour, hour_operations, hour_earned, hour_redeemed = tally[1:5]
+    tally_day, day_operations, day_earned, day_redeemed = tally[5:]
     if tally_hour in (hour, hour + 1):
         hour = tally_hour
     else:

@@ -60,7 +60,7 @@ def last_of(slices: Sequence[Lot], skipped: int, points: int) -> list[Lot]:
 
 
 def credit(
-    state: MemberState, balance_points: int, points: int, *, active_at_us: int, expires_at_us: int
+    state: MemberState, balance_points: int, points: int, active_at_us: int, expires_at_us: int
 ) -> tuple[LotChange, ...]:
     """Add points to a lot, or to the undated ones if it has no time. Active points pay a debt first."""
     if not points or not (active_at_us or expires_at_us):

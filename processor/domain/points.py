@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import repeat
-from operator import floordiv, itemgetter, mod, mul
+from operator import floordiv, mod, mul
 from typing import Any, Final
 
 from processor.domain.program import Program, Rounding
 
 _DOWN: Final = Rounding.DOWN
 _HALF_EVEN: Final = Rounding.HALF_EVEN
-_last_of: Final = itemgetter(-1)
 
 
 def divide(amount: int, step: int, rounding: Rounding) -> int:
@@ -45,12 +44,22 @@ def apportion(
     parts = list(map(floordiv, products, repeat(whole)))
     rest = total - sum(parts)
     if rest:
-        remainders = map(mod, products, repeat(whole))
-        owners = owners or [()] * len(weights)
-        ranked = sorted(zip(remainders, weights, owners, range(len(weights)), strict=True), reverse=True)
-        for at in map(_last_of, ranked[:rest]):
+        remainders = list(map(mod, products, repeat(whole)))
+        for at in _by_remainder(remainders, rest, weights, owners or [()] * len(weights))[:rest]:
             parts[at] += 1
     return parts
+
+
+def _by_remainder(
+    remainders: list[int], rest: int, weights: Sequence[int], owners: Sequence[tuple[Any, ...]]
+) -> list[int]:
+    """Positions with the largest remainder first; more are above 0 than the `rest` that is to be given."""
+    order = sorted(range(len(remainders)), key=remainders.__getitem__, reverse=True)
+    # Who of equal remainders comes first matters only where the rest ends.
+    if remainders[order[rest - 1]] == remainders[order[rest]]:
+        ranks = list(zip(remainders, weights, owners, range(len(weights)), strict=True))
+        order.sort(key=ranks.__getitem__, reverse=True)
+    return order
 
 
 def redemption_value_minor(program: Program, points: int) -> int:

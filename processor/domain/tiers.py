@@ -18,7 +18,7 @@ _MONTHS: Final = {
 # No period of months that a program may have is longer.
 _PERIODS_MAX: Final = 60
 NO_TIER: Final = TierLevel("", 0)
-_NO_BASE: Final = TierBase(0, 0)
+_NO_BASE: Final = (0, 0)
 _LIFE: Final = TierPeriod.LIFE
 _EARNED_POINTS: Final = TierBasis.EARNED_POINTS
 _threshold_of: Final = attrgetter("threshold")
@@ -66,9 +66,9 @@ def _window_of(period: TierPeriod, rolling_months: int, month: int) -> Window:
     return Window(begins, begins, begins + length - 1, begins)
 
 
-def level_above(rules: TierRules, qualification: Qualification, base: TierBase, window: Window) -> int:
-    """The level in a window, 0 below the first: what is kept at its base, or more if it has been reached."""
-    return max(base.level, _reached(rules, _amount(rules, qualification, window)))
+def level_above(rules: TierRules, qualification: Qualification, kept: int, window: Window) -> int:
+    """The level in a window, 0 below the first: what is kept, or more if it has been reached."""
+    return max(kept, _reached(rules, _amount(rules, qualification, window)))
 
 
 def tier_of(rules: TierRules, level: int) -> TierLevel:
@@ -80,7 +80,8 @@ def tier_standing(rules: TierRules, qualification: Qualification, month: int) ->
     """The tier in a month, and what is missing for the next."""
     window = window_of(rules, month)
     amount = _amount(rules, qualification, window)
-    level = max(settle(rules, qualification, window).level, _reached(rules, amount))
+    kept, _ = settle(rules, qualification, window)
+    level = max(kept, _reached(rules, amount))
     name = tier_of(rules, level).name
     if level == len(rules.levels):
         return TierStanding(name, level, "", 0)
@@ -88,8 +89,11 @@ def tier_standing(rules: TierRules, qualification: Qualification, month: int) ->
     return TierStanding(name, level, following.name, max(following.threshold - amount, 0))
 
 
-def settle(rules: TierRules, qualification: Qualification, window: Window) -> TierBase:
-    """The level kept at the beginning of a window's period, after the ends of all periods before it."""
+def settle(rules: TierRules, qualification: Qualification, window: Window) -> tuple[int, int]:
+    """The level kept at the beginning of a window's period, after the ends of all periods before it.
+
+    A plain pair like a `TierBase`, which costs more: most often it is noted already.
+    """
     if rules.period is _LIFE:
         return _NO_BASE
     level, base_month = qualification[:2]
@@ -97,7 +101,7 @@ def settle(rules: TierRules, qualification: Qualification, window: Window) -> Ti
         base_month = window.begins
         level = _level_after_all(rules, qualification, base_month)
     # A program that had more levels may have gone before.
-    return TierBase(min(level, len(rules.levels)), base_month)
+    return min(level, len(rules.levels)), base_month
 
 
 def _level_after_all(rules: TierRules, qualification: Qualification, begins: int) -> int:
@@ -119,9 +123,9 @@ def newly_settled(rules: TierRules, qualification: Qualification, month: int) ->
     return if_new(settle(rules, qualification, window_of(rules, month)), qualification)
 
 
-def if_new(base: TierBase, qualification: Qualification) -> TierBase | None:
+def if_new(base: tuple[int, int], qualification: Qualification) -> TierBase | None:
     """A base that is at hand, if it is not what is noted already."""
-    return base if base != qualification[:2] else None
+    return TierBase(*base) if base != qualification[:2] else None
 
 
 def _level_after(rules: TierRules, kept: int, reached: int, periods: int) -> int:
@@ -151,5 +155,8 @@ def _amount(rules: TierRules, qualification: Qualification, window: Window) -> i
     if rules.period is _LIFE:
         return qualification.life_points if counts_points else qualification.life_minor
     first, last = window.first, window.last
-    column = 1 if counts_points else 2
-    return sum([each[column] for each in qualification.months if first <= each[0] <= last])
+    amount = 0
+    for month, points, minor in qualification.months:
+        if first <= month <= last:
+            amount += points if counts_points else minor
+    return amount

@@ -14,10 +14,8 @@ def move_points(sale: Sale) -> None:
     drawn = draw(sale.state, balance_points, sale.redeemed_points)
     left = apply_effects(sale.state, Effects(lots=drawn)) if drawn else sale.state
     balance_points -= sale.redeemed_points
-    active_at_us, expires_at_us = lot_times_us(sale.program, sale.at_us, sale.situation.now_us)
-    sale.lots = drawn + credit(
-        left, balance_points, sale.earned_points, active_at_us=active_at_us, expires_at_us=expires_at_us
-    )
+    times_us = lot_times_us(sale.program, sale.at_us, sale.situation.now_us)
+    sale.lots = drawn + credit(left, balance_points, sale.earned_points, *times_us)
     if sale.state.undated_expires_at_us or (sale.program.lots and sale.program.lots.sliding_days):
         _slide(sale, balance_points + sale.earned_points)
 

@@ -18,8 +18,8 @@ def find_tier(sale: Sale) -> None:
     assert tiers
     qualification = sale.state.qualification
     window = window_of(tiers, month_of(sale.situation.now_us, sale.program.timezone))
-    base = settle(tiers, qualification, window)
-    sale.tier = tier_of(tiers, level_above(tiers, qualification, base, window))
+    base = kept, _ = settle(tiers, qualification, window)
+    sale.tier = tier_of(tiers, level_above(tiers, qualification, kept, window))
     sale.tier_base = if_new(base, qualification)
     sale.tier_window = window
 
