@@ -120,4 +120,4 @@ class BatchState:
 
 
 def _due_us(account: Account) -> int | None:
-    return next_due_us(decode_state(account.state)) if account.state else None
+    return next_due_us(decode_state(account.state))

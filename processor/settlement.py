@@ -68,6 +68,7 @@ class Settlement:
         self._counts_shops = any(map(limits_shops, chain.programs))
         self._earliest_us, self._latest_us = chain.window_us(now_us)
         self._keyed = [call.command for call in calls if not is_due_command(call.command)]
+        self._keys = [command.idempotency_key for command in self._keyed]
         self._original_keys = list({command.original_key for command in self._keyed if command.original_key})
         self._state: BatchState
         self._situation: Situation
@@ -87,7 +88,7 @@ class Settlement:
         return Wanted(
             list({command.member_id for command in commands if not command.card}),
             list({command.card for command in commands if command.card}),
-            list({*self._uncertain, *[command.idempotency_key for command in self._keyed]}),
+            list({*self._uncertain, *self._keys}),
             min([self._earliest_us, *[command.occurred_at_us for command in self._keyed]]),
             self._earliest_us,
             self._original_keys,
@@ -134,8 +135,8 @@ class Settlement:
 
     def settle(self, loaded: Loaded) -> None:
         """Settle every call; a defect met by one of them is that one's INTERNAL_ERROR."""
-        keys = [command.idempotency_key for command in self._keyed]
-        self._state = BatchState(loaded, self._original_keys, has_repeats=len({*keys}) < len(keys))
+        has_repeats = len({*self._keys}) < len(self._keys)
+        self._state = BatchState(loaded, self._original_keys, has_repeats=has_repeats)
         self._situation = Situation(self._now_us, None, loaded.tallies, self._program)
         self._ours = {
             key: operation

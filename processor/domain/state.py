@@ -103,10 +103,12 @@ class MemberState(NamedTuple):
     def undated_points(self, balance_points: int) -> int:
         """Points of the balance that are in no lot; a debt if below zero."""
         dated: int = sum(map(_points_of, self.lots))
-        return balance_points - dated - self.pending_points - self.held_points
+        return self.available_points(balance_points) - dated
 
     def available_points(self, balance_points: int) -> int:
         """What can be spent; below zero it is a debt."""
+        if not (self.pending or self.holds):
+            return balance_points
         return balance_points - self.pending_points - self.held_points
 
 

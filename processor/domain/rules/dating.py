@@ -10,13 +10,13 @@ from processor.domain.sale import Sale
 @rule(Stage.LOTS, always)
 def move_points(sale: Sale) -> None:
     """Spent points leave first; what is earned then pays a debt, or becomes a lot."""
-    balance_points = sale.account.balance_points
-    drawn = draw(sale.state, balance_points, sale.redeemed_points)
-    left = apply_effects(sale.state, Effects(lots=drawn)) if drawn else sale.state
+    state, balance_points, rules = sale.state, sale.account.balance_points, sale.program.lots
+    drawn = draw(state, balance_points, sale.redeemed_points)
+    left = apply_effects(state, Effects(lots=drawn)) if drawn else state
     balance_points -= sale.redeemed_points
     times_us = lot_times_us(sale.program, sale.at_us, sale.situation.now_us)
     sale.lots = drawn + credit(left, balance_points, sale.earned_points, *times_us)
-    if sale.state.undated_expires_at_us or (sale.program.lots and sale.program.lots.sliding_days):
+    if state.undated_expires_at_us or (rules and rules.sliding_days):
         _slide(sale, balance_points + sale.earned_points)
 
 

@@ -35,7 +35,8 @@ def earn(sale: Sale) -> None:
 
 def rate_for(sale: Sale, paid_minor: int) -> Rate:
     """That of the member's segment, else that of the receipt's band, else the program's."""
-    rules, program = sale.program.earning, sale.program
+    program = sale.program
+    rules = program.earning
     for segment, rate in rules.segments:
         if segment in sale.segments:
             return rate

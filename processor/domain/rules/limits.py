@@ -43,10 +43,11 @@ def keep_limits(sale: Sale) -> None:
 
     What was done offline is done: it is counted and flagged.
     """
-    counted = _count(sale.program, sale.situation.now_us, sale.earned_points, sale.redeemed_points)
-    for limit in sale.program.limits:
+    program = sale.program
+    counted = _count(program, sale.situation.now_us, sale.earned_points, sale.redeemed_points)
+    for limit in program.limits:
         _keep(sale, limit, counted)
-    sale.counted = _of_member_and_card(counted, sale.program, sale.command)
+    sale.counted = _of_member_and_card(counted, program, sale.command)
 
 
 def counted_for(program: Program, command: Command, now_us: int, redeemed_points: int) -> tuple[Counted, ...]:

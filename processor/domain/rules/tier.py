@@ -14,10 +14,10 @@ def _has_tiers(program: Program) -> bool:
 @rule(Stage.TIER, _has_tiers)
 def find_tier(sale: Sale) -> None:
     """The tier as it is now, also for a sale that was made offline."""
-    tiers = sale.program.tiers
+    program, qualification = sale.program, sale.state.qualification
+    tiers = program.tiers
     assert tiers
-    qualification = sale.state.qualification
-    window = window_of(tiers, month_of(sale.situation.now_us, sale.program.timezone))
+    window = window_of(tiers, month_of(sale.situation.now_us, program.timezone))
     base = kept, _ = settle(tiers, qualification, window)
     sale.tier = tier_of(tiers, level_above(tiers, qualification, kept, window))
     sale.tier_base = if_new(base, qualification)
