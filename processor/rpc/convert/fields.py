@@ -48,9 +48,11 @@ def read_key(found: list[Violation], key: str) -> str:
 
 def read_member(found: list[Violation], request: WriteRequest | ReadRequest) -> tuple[int, str]:
     """(member_id, card) of which one is given, else 0 or "". A phone number is a card."""
+    if 1 <= (member_id := request.member_id) <= MEMBER_ID_MAX:
+        return member_id, ""
     match request.WhichOneof("member"):
         case "member_id":
-            return within(found, "member_id", request.member_id, 1, MEMBER_ID_MAX), ""
+            return within(found, "member_id", member_id, 1, MEMBER_ID_MAX), ""
         case "card":
             return 0, identifier(found, "card", request.card)
         case "phone":
@@ -63,15 +65,17 @@ def read_time(found: list[Violation], request: WriteRequest) -> int:
     """Microseconds since the Unix epoch."""
     occurred_at = request.occurred_at
     seconds, nanos = occurred_at.seconds, occurred_at.nanos
-    if not request.HasField("occurred_at"):
-        found.append(Violation("occurred_at", "is required"))
-    elif not _SECONDS_OF_2000 <= seconds < _SECONDS_OF_2101:
-        found.append(
-            Violation("occurred_at", f"must lie in the years 2000 to 2100, not at {seconds} seconds")
-        )
-    elif not 0 <= nanos < 1_000_000_000:
-        found.append(Violation("occurred_at", f"must have nanos of 0 to 999999999, not {nanos}"))
+    if not (_SECONDS_OF_2000 <= seconds < _SECONDS_OF_2101 and 0 <= nanos < 1_000_000_000):
+        found.append(Violation("occurred_at", _time_problem(request, seconds, nanos)))
     return seconds * 1_000_000 + nanos // 1_000
+
+
+def _time_problem(request: WriteRequest, seconds: int, nanos: int) -> str:
+    if not request.HasField("occurred_at"):
+        return "is required"
+    if not _SECONDS_OF_2000 <= seconds < _SECONDS_OF_2101:
+        return f"must lie in the years 2000 to 2100, not at {seconds} seconds"
+    return f"must have nanos of 0 to 999999999, not {nanos}"
 
 
 def read_without_receipt(

@@ -5,7 +5,7 @@ from typing import Final
 
 from loyalty.v1 import operation_pb2
 from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, QuoteRequest, RedeemRequest
-from processor.domain.command import NO_RECEIPT, Command, Kind, LineItem, Receipt
+from processor.domain.command import Command, Kind, LineItem, Receipt
 from processor.domain.limits import (
     AMOUNT_MINOR_MAX,
     IDENTIFIER_CHARS_MAX,
@@ -26,12 +26,14 @@ from processor.rpc.status import Violation, move_inside
 from processor.rpc.validate import identifier, optional_identifier, within
 
 _QUANTITY_MILLI_DEFAULT: Final = 1_000
+# A member of an enumeration takes long to be looked up.
+_ACCRUE: Final = Kind.ACCRUE
 
 
 def accrue_command(request: AccrueRequest) -> Command:
     """Raises Refused."""
     found: list[Violation] = []
-    command = _sale(Kind.ACCRUE, request, 0, found)
+    command = _sale(_ACCRUE, request, 0, found)
     refuse_if_any(found)
     return command
 
@@ -96,16 +98,14 @@ def _sale(kind: Kind, request: SaleRequest, redeem_points: int, found: list[Viol
 
 
 def _read_receipt(found: list[Violation], request: SaleRequest | QuoteRequest) -> Receipt:
-    if not request.HasField("receipt"):
-        found.append(Violation("receipt", "is required"))
-        return NO_RECEIPT
     message = request.receipt
     problems: list[Violation] = []
     receipt_id = identifier(problems, "receipt_id", message.receipt_id)
     total_minor = within(problems, "total_minor", message.total_minor, 1, AMOUNT_MINOR_MAX)
     receipt = Receipt(receipt_id, total_minor, _read_lines(problems, message))
     if problems:
-        found += move_inside("receipt", problems)
+        is_there = request.HasField("receipt")
+        found += move_inside("receipt", problems) if is_there else [Violation("receipt", "is required")]
     return receipt
 
 
