@@ -62,6 +62,11 @@ class Batch:
         return [call for share in self.shares for call in share.calls]
 
     @property
+    def ops(self) -> int:
+        """How many those are."""
+        return sum([len(share.calls) for share in self.shares])
+
+    @property
     def chain_ids(self) -> list[int]:
         """The chains of those shares."""
         return [share.chain_id for share in self.shares]

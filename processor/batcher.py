@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from processor.backlog import Backlog, bytes_held
 from processor.call import Call, CallGroup
 from processor.card_book import CardBook
 from processor.domain.command import Command
@@ -24,14 +25,10 @@ from processor.turns import Turns
 _SWEEP_SECONDS: Final = 0.05
 # A stalled call is answered this long before its deadline, so that the reply still reaches the till.
 _REPLY_MARGIN_SECONDS: Final = 0.15
-# What a call takes at most of memory, from its request to its reply, and each line of its receipt: measured
-# with texts of 64 characters that need four bytes each. Ordinary lines take less than half of it.
-_COMMAND_BYTES: Final = 2_048
-_LINE_BYTES: Final = 1_024
 
 
 class Batcher:
-    """The bounded queues between the calls and the ledger; one future per group of calls."""
+    """The bounded queues between the calls and the ledger."""
 
     def __init__(
         self,
@@ -51,18 +48,18 @@ class Batcher:
         `queue_bytes_max` bounds the memory that those of all chains take.
         """
         self._ledger = ledger
-        self._metrics = metrics
         self._cards = cards
         self._tracing = tracing
         metrics.set_bounds(lanes, queue_ops_max)
         self._queue_ops_max = queue_ops_max
         self._queue_bytes_max = queue_bytes_max
-        self._open_bytes = 0
+        self._backlog = Backlog(metrics)
         turns = Turns(ThreadLoad())
         self._lanes = [
             Lane(
                 ledger,
                 metrics,
+                self._backlog,
                 tracing,
                 turns,
                 batch_ops_max=batch_ops_max,
@@ -90,52 +87,49 @@ class Batcher:
         decided are dropped, and nobody else's. Commands that do not fit into the queue are all refused.
         """
         group = CallGroup(commands, deadline, self._tracing.link())
-        size_bytes = sum(map(_bytes_held, commands))
-        # What is larger than the whole queue is taken on when it has it for itself.
-        if self._open_bytes and self._open_bytes + size_bytes > self._queue_bytes_max:
-            self._ledger.refuse(chain_id, group.calls, Outcome.QUEUE_FULL)
-            return await group.replies()
-        self._open_bytes += size_bytes
-        try:
-            return await self._apply(chain_id, group)
-        finally:
-            # If the caller was cancelled, the lanes let go of its calls in a moment.
-            self._open_bytes -= size_bytes
+        refusal = await self._take_on(chain_id, group, commands)
+        if refusal is not None:
+            self._ledger.refuse(chain_id, group.calls, refusal)
+        return await group.replies()
 
-    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
-        """As `submit`, for whom waits for the group's `done` alone; to cancel that is to leave.
+    def offer(self, chain_id: int, call: Call) -> bool:
+        """Queue a call at once, if that can be; else nothing has happened, and `submit` tells what is wrong.
 
-        None, and nothing is queued, if a card must be looked up first or there is no room: `submit` does so.
+        It can't if a card must be looked up first, or there is no room.
         """
-        size_bytes = _bytes_held(command)
+        commands = (call.command,)
+        size_bytes = bytes_held(commands)
         if (
             self._is_draining
-            or self._cards.must_learn(chain_id, (command,))
-            or self._open_bytes + size_bytes > self._queue_bytes_max
-            or self._open_ops(chain_id) >= self._queue_ops_max
+            or self._cards.must_learn(chain_id, commands)
+            or self._backlog.size_bytes + size_bytes > self._queue_bytes_max
+            or self._backlog.ops(chain_id) >= self._queue_ops_max
         ):
-            return None
-        group = CallGroup((command,), deadline, self._tracing.link())
-        group.done.add_done_callback(lambda _: self._release(size_bytes))
-        self._open_bytes += size_bytes
-        self._metrics.count_queued(1)
-        self._lane_of(chain_id, command).put(chain_id, group.calls[0])
-        return group
+            return False
+        call.trace_link = self._tracing.link()
+        self._backlog.add(chain_id, 1, size_bytes)
+        self._lane_of(chain_id, call.command).put(chain_id, call)
+        return True
 
-    def _release(self, size_bytes: int) -> None:
-        self._open_bytes -= size_bytes
-
-    async def _apply(self, chain_id: int, group: CallGroup) -> list[Reply]:
-        commands = [call.command for call in group.calls]
-        if self._cards.must_learn(chain_id, commands) and not await self._has_learned(chain_id, group):
-            self._ledger.refuse(chain_id, group.calls, Outcome.STORAGE_UNAVAILABLE)
-        elif self._is_draining:
-            self._ledger.refuse(chain_id, group.calls, Outcome.SHUTTING_DOWN)
-        elif self._open_ops(chain_id) + len(commands) > self._queue_ops_max:
-            self._ledger.refuse(chain_id, group.calls, Outcome.QUEUE_FULL)
-        else:
-            self._queue(chain_id, group)
-        return await group.replies()
+    async def _take_on(self, chain_id: int, group: CallGroup, commands: Sequence[Command]) -> Outcome | None:
+        """Queue the calls; or return what they are to be refused with."""
+        size_bytes = bytes_held(commands)
+        # What is larger than the whole queue is taken on when it has it for itself.
+        if self._backlog.size_bytes and self._backlog.size_bytes + size_bytes > self._queue_bytes_max:
+            return Outcome.QUEUE_FULL
+        if self._cards.must_learn(chain_id, commands):
+            with self._backlog.reserved(size_bytes):
+                has_learned = await self._has_learned(chain_id, group)
+            if not has_learned:
+                return Outcome.STORAGE_UNAVAILABLE
+        if self._is_draining:
+            return Outcome.SHUTTING_DOWN
+        if self._backlog.ops(chain_id) + len(commands) > self._queue_ops_max:
+            return Outcome.QUEUE_FULL
+        self._backlog.add(chain_id, len(commands), size_bytes)
+        for lane, call in zip(self._lanes_of(chain_id, group.calls), group.calls, strict=True):
+            lane.put(chain_id, call)
+        return None
 
     async def _has_learned(self, chain_id: int, group: CallGroup) -> bool:
         """Look new cards up, one request after another; False if a till must be answered before that."""
@@ -147,14 +141,6 @@ class Batcher:
         except TimeoutError:
             return False
         return True
-
-    def _open_ops(self, chain_id: int) -> int:
-        return sum([lane.open_ops(chain_id) for lane in self._lanes])
-
-    def _queue(self, chain_id: int, group: CallGroup) -> None:
-        self._metrics.count_queued(len(group.calls))
-        for lane, call in zip(self._lanes_of(chain_id, group.calls), group.calls, strict=True):
-            lane.put(chain_id, call)
 
     def _lanes_of(self, chain_id: int, calls: Sequence[Call]) -> list[Lane]:
         """A lane for each call: that of its member, unless a key is used for members of several."""
@@ -200,7 +186,3 @@ def _joined_by_key(lanes: Sequence[Lane], calls: Sequence[Call]) -> list[Lane]:
         if one is not other:
             joined = {each: one if into is other else into for each, into in joined.items()}
     return [joined[lane] for lane in lanes]
-
-
-def _bytes_held(command: Command) -> int:
-    return _COMMAND_BYTES + _LINE_BYTES * len(command.receipt.lines)

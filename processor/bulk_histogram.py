@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 
 from prometheus_client import Histogram
 
@@ -12,7 +13,7 @@ class BulkHistogram(Histogram):
 
     def observe_all(self, amounts: Sequence[float]) -> None:
         """As `observe` of each of the amounts."""
-        counts = Counter(bisect_left(self._upper_bounds, amount) for amount in amounts)
+        counts = Counter(map(bisect_left, repeat(self._upper_bounds), amounts))
         self._sum.inc(sum(amounts))
         for bucket, count in counts.items():
             self._buckets[bucket].inc(count)

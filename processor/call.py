@@ -7,62 +7,88 @@ from processor.domain.command import Command
 from processor.ports import Reply
 
 
-class CallGroup:
-    """The calls of one request; `done` ends when each has its reply, or is cancelled with the caller."""
+class Call:
+    """A command that waits for its reply until `deadline`; times are the event loop's, in seconds."""
 
-    __slots__ = ("_missing", "arrived", "calls", "done", "trace_link")
+    __slots__ = ("arrived", "command", "deadline", "is_waiting", "reply", "trace_link")
+
+    def __init__(
+        self, command: Command, deadline: float, arrived: float, trace_link: object | None = None
+    ) -> None:
+        """`trace_link` is what `Tracing.link` gave."""
+        self.command = command
+        self.deadline = deadline
+        self.arrived = arrived
+        self.trace_link = trace_link
+        self.reply: Reply | None = None
+        self.is_waiting = True
+
+    def answer(self, reply: Reply) -> None:
+        """Give the call its reply; a second one is dropped, and one that nobody waits for."""
+        if self.is_waiting:
+            self.is_waiting = False
+            self.reply = reply
+            self._end()
+
+    def cancel(self) -> None:
+        """Note that nobody waits for the reply any more."""
+        if self.is_waiting:
+            self.is_waiting = False
+            self._end()
+
+    def _end(self) -> None:
+        """Tell whoever waits that it has its reply, or was cancelled: this happens once."""
+        raise NotImplementedError
+
+
+class CallGroup:
+    """The calls of one request, which one waits for together."""
+
+    __slots__ = ("_done", "_missing", "calls")
 
     def __init__(
         self, commands: Sequence[Command], deadline: float, trace_link: object | None = None
     ) -> None:
         """`trace_link` is what `Tracing.link` gave."""
         loop = asyncio.get_running_loop()
-        self.arrived = loop.time()
-        self.done: asyncio.Future[None] = loop.create_future()
-        self.calls = [Call(self, command, deadline) for command in commands]
-        self.trace_link = trace_link
+        arrived = loop.time()
+        self._done: asyncio.Future[None] = loop.create_future()
+        self.calls = [_GroupedCall(self, command, deadline, arrived, trace_link) for command in commands]
         self._missing = len(self.calls)
 
     async def replies(self) -> list[Reply]:
-        """Wait for all replies and return them in the order of the commands."""
-        await self.done
+        """Wait for all replies and return them in the order of the commands.
+
+        If the caller is cancelled, so are those calls that have no reply yet.
+        """
+        try:
+            await self._done
+        except asyncio.CancelledError:
+            for call in self.calls:
+                call.cancel()
+            raise
         return [call.reply for call in self.calls if call.reply]
 
-    def count_reply(self) -> None:
-        """Note that one more call has its reply."""
+    def count_end(self) -> None:
+        """Note that one more call has ended."""
         self._missing -= 1
-        if not self._missing and not self.done.done():
-            self.done.set_result(None)
+        if not self._missing and not self._done.done():
+            self._done.set_result(None)
 
 
-class Call:
-    """A command that waits for its reply until `deadline`, in the event loop's seconds."""
+class _GroupedCall(Call):
+    __slots__ = ("_group",)
 
-    __slots__ = ("_group", "command", "deadline", "reply")
-
-    def __init__(self, group: CallGroup, command: Command, deadline: float) -> None:
+    def __init__(
+        self,
+        group: CallGroup,
+        command: Command,
+        deadline: float,
+        arrived: float,
+        trace_link: object | None,
+    ) -> None:
+        super().__init__(command, deadline, arrived, trace_link)
         self._group = group
-        self.command = command
-        self.deadline = deadline
-        self.reply: Reply | None = None
 
-    def answer(self, reply: Reply) -> None:
-        """Give the call its reply; a second one is dropped."""
-        if self.reply is None:
-            self.reply = reply
-            self._group.count_reply()
-
-    @property
-    def arrived(self) -> float:
-        """When the call arrived, in the event loop's seconds."""
-        return self._group.arrived
-
-    @property
-    def trace_link(self) -> object | None:
-        """What links the call's span with that of its batch."""
-        return self._group.trace_link
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether anybody still waits for the reply."""
-        return self.reply is None and not self._group.done.cancelled()
+    def _end(self) -> None:
+        self._group.count_end()

@@ -70,8 +70,11 @@ class CardBook:
         return self._members.get((chain_id, command.card)) or crc32(command.card.encode())
 
     def _unknown(self, chain_id: int, commands: Sequence[Command]) -> list[str]:
-        cards = [command.card for command in commands if command.card]
-        unmet = [card for card in cards if (chain_id, card) not in self._members]
+        unmet = [
+            command.card
+            for command in commands
+            if command.card and (chain_id, command.card) not in self._members
+        ]
         if not unmet:
             return []
         now = asyncio.get_running_loop().time()

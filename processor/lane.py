@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
+from processor.backlog import Backlog
 from processor.batch import Batch, Share
 from processor.call import Call
 from processor.defects import report_defect
@@ -34,14 +35,17 @@ class Lane:
         self,
         ledger: Ledger,
         metrics: BatcherMetrics,
+        backlog: Backlog,
         tracing: Tracing,
         turns: Turns,
         *,
         batch_ops_max: int,
         batch_chains_max: int,
     ) -> None:
+        """`backlog` has what is put here from before; the lane takes it off when it is done with."""
         self._ledger = ledger
         self._metrics = metrics
+        self._backlog = backlog
         self._tracing = tracing
         self._turns = turns
         self._batch_ops_max = batch_ops_max
@@ -50,20 +54,19 @@ class Lane:
         self._set_aside: deque[Share] = deque()
         self._current = Batch(())
         self._current_since = 0.0
-        self._taken_ops: dict[int, int] = {}
         self._has_calls = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
     def put(self, chain_id: int, call: Call) -> None:
         """Queue a call behind those of its chain."""
-        self._queues.setdefault(chain_id, deque()).append(call)
+        queue = self._queues.get(chain_id)
+        if queue is not None:
+            queue.append(call)
+            return
+        self._queues[chain_id] = deque((call,))
         self._has_calls.set()
         self._is_idle.clear()
-
-    def open_ops(self, chain_id: int) -> int:
-        """How many calls of a chain wait or are under way here."""
-        return len(self._queues.get(chain_id, ())) + self._taken_ops.get(chain_id, 0)
 
     async def is_idle(self) -> None:
         """Wait until the lane has nothing queued and nothing under way."""
@@ -118,7 +121,6 @@ class Lane:
         calls = [queue.popleft() for _ in range(ops)]
         if queue:
             self._queues[chain_id] = queue
-        self._taken_ops[chain_id] = self._taken_ops.get(chain_id, 0) + ops
         return Share(chain_id, calls)
 
     async def _apply(self, batch: Batch) -> None:
@@ -126,13 +128,11 @@ class Lane:
         self._current, self._current_since = batch, now
         waited_seconds = now - min(share.waited_since for share in batch.shares)
         try:
-            links = (call.trace_link for call in batch.calls)
+            links = (call.trace_link for share in batch.shares for call in share.calls)
             with self._metrics.time_batch(waited_seconds), self._tracing.batch(links):
                 await self._ledger.apply(batch)
         except Exception as defect:  # noqa: BLE001 - the lane must live on, and the calls be answered
-            request_id = report_defect(
-                "batch failed", defect, chain_ids=batch.chain_ids, calls=len(batch.calls)
-            )
+            request_id = report_defect("batch failed", defect, chain_ids=batch.chain_ids, calls=batch.ops)
             # It may have been met after the commit, so nothing is known of the calls but that.
             for share in batch.shares:
                 self._ledger.refuse(
@@ -144,11 +144,9 @@ class Lane:
         self._current = Batch(())
         self._set_aside.extend(batch.set_aside)
         for share in batch.shares:
-            left_ops = self._taken_ops.pop(share.chain_id) - len(share.calls)
-            if left_ops:
-                self._taken_ops[share.chain_id] = left_ops
+            self._backlog.remove(share.chain_id, share.calls)
         if batch.shares:
-            self._metrics.count_batch(len(batch.calls))
+            self._metrics.count_batch(batch.ops)
         if not self._queues and not self._set_aside:
             self._has_calls.clear()
             self._is_idle.set()
@@ -175,8 +173,8 @@ class Lane:
             self._ledger.refuse(chain_id, expiring, outcome)
 
     def _forget_answered(self, chain_id: int, queue: deque[Call]) -> None:
-        waiting = deque(call for call in queue if call.is_waiting)
-        self._metrics.count_queued(len(waiting) - len(queue))
+        waiting = deque([call for call in queue if call.is_waiting])
+        self._backlog.remove(chain_id, [call for call in queue if not call.is_waiting])
         if waiting:
             self._queues[chain_id] = waiting
         else:

@@ -179,9 +179,8 @@ class BatcherMetrics:
             LANE_BUSY_SECONDS.inc(seconds)
 
     def count_batch(self, operations: int) -> None:
-        """Note that a batch of so many calls is done with, and they with it."""
+        """Note that a batch of so many calls is done with."""
         BATCH_OPERATIONS.observe(operations)
-        self.count_queued(-operations)
 
 
 class LedgerMetrics:

@@ -8,7 +8,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from processor.domain.outcomes import Outcome
+from processor.rpc.metrics import ObservedCall
+
 LEVELS: Final = ("none", "failures", "all")
+_APPLIED: Final = Outcome.APPLIED.name
 
 log = structlog.get_logger()
 
@@ -24,29 +28,23 @@ class CallLog:
             self._request_type = GetMessageClass(descriptor.input_type)
         self._writes = {"none": (), "failures": (False,), "all": (False, True)}[level]
 
-    def note(
-        self,
-        *,
-        outcome: str,
-        chain: str | None,
-        data: bytes,
-        metadata: Iterable[tuple[str, object]],
-        seconds: float,
-    ) -> None:
-        """Write the line, if calls like this one are logged. Cards and members are never named.
-
-        `data` is the request, b"" if it was not received.
-        """
-        is_ok = outcome == "APPLIED"
-        if is_ok not in self._writes:
+    def note(self, calls: Iterable[ObservedCall], ended: float) -> None:
+        """Write a line for each call of those that are logged. `ended` is the time by `perf_counter`."""
+        if not self._writes:
             return
+        for call in calls:
+            if (call.ending.outcome == _APPLIED) in self._writes:
+                self._write(call, ended - call.started)
+
+    def _write(self, call: ObservedCall, seconds: float) -> None:
+        """Cards and members are never named."""
         log.info(
             "call",
             method=self._method,
-            chain=chain,
-            outcome=outcome,
-            key=self._key(data),
-            request_id=next((value for name, value in metadata if name == "x-request-id"), None),
+            chain=call.chain,
+            outcome=call.ending.outcome,
+            key=self._key(call.request),
+            request_id=next((value for name, value in call.metadata if name == "x-request-id"), None),
             milliseconds=round(seconds * 1000, 2),
         )
 

@@ -10,31 +10,41 @@ from processor.defects import report_defect
 from processor.domain.failures import StorageUnavailable
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
-from processor.rpc.status import CODES, Refused
+from processor.rpc.status import Refused
 
 T = TypeVar("T")
+
+# Codes are numbers here: a member of an enumeration takes long to be looked up, and to be hashed.
+OK: Final[int] = grpc.StatusCode.OK.value[0]
+CANCELLED: Final[int] = grpc.StatusCode.CANCELLED.value[0]
 
 _REPLAYED: Final = (("loyalty-replayed", "true"),)
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 
 class Ending(NamedTuple):
-    """The message that is sent if `code` is OK, else the status' text; and the trailing metadata of both."""
+    """The status of a call and its trailing metadata; if the code is OK, the reply's body is sent too."""
 
-    code: grpc.StatusCode
-    body: bytes
+    code: int
+    outcome: str
     message: str
     trailing_metadata: Sequence[tuple[str, str | bytes]]
 
 
+_APPLIED: Final = Outcome.APPLIED
+_ENDING_OF_APPLIED: Final = Ending(OK, _APPLIED.name, "", ())
+_ENDING_OF_REPLAYED: Final = _ENDING_OF_APPLIED._replace(trailing_metadata=_REPLAYED)
+# For calls that nobody waits for any more.
+ENDING_OF_CANCELLED: Final = Ending(CANCELLED, "CANCELLED", "", ())
+
+
 def ending_of(reply: Reply) -> Ending:
     """A status in the reply is sent as it is."""
-    replayed = _REPLAYED if reply.replayed else ()
-    if reply.outcome is Outcome.APPLIED:
-        return Ending(grpc.StatusCode.OK, reply.body, "", replayed)
+    if reply.outcome is _APPLIED:
+        return _ENDING_OF_REPLAYED if reply.replayed else _ENDING_OF_APPLIED
     status = status_pb2.Status.FromString(reply.body)
-    trailing_metadata = ((_STATUS_DETAILS, reply.body), *replayed)
-    return Ending(CODES[status.code], b"", status.message, trailing_metadata)
+    replayed = _REPLAYED if reply.replayed else ()
+    return Ending(status.code, reply.outcome.name, status.message, ((_STATUS_DETAILS, reply.body), *replayed))
 
 
 async def or_refusal(work: Awaitable[T], method: str) -> T | Reply:

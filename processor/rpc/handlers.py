@@ -14,10 +14,10 @@ from processor.domain.outcomes import Outcome
 from processor.ports import Reply
 from processor.rpc.admission import Admission
 from processor.rpc.authentication import Metadata
-from processor.rpc.endings import Ending, ending_of, or_refusal
+from processor.rpc.endings import OK, Ending, ending_of, or_refusal
 from processor.rpc.metrics import CallMetrics
 from processor.rpc.observation import Observer
-from processor.rpc.status import Refused
+from processor.rpc.status import CODES, Refused
 from processor.rpc.unary import UnaryMethod
 
 # Messages are bytes, but the end of a stream is a value of gRPC's own.
@@ -71,12 +71,13 @@ class _UnaryCall:
         """As grpcio calls it."""
         method, metadata = self._method, self._metadata
         span = method.observer.span(metadata)
-        ending = await method.answer(metadata, partial(_receive, context), _deadline(context), span)
-        if ending.code is not grpc.StatusCode.OK:
+        receive = partial(_receive, context)
+        ending, body = await method.answer(metadata, receive, _deadline(context), span)
+        if ending.code != OK:
             await _abort(context, ending)
         if ending.trailing_metadata:
             context.set_trailing_metadata(ending.trailing_metadata)
-        return ending.body
+        return body
 
 
 async def _receive(context: Context) -> bytes:
@@ -140,9 +141,8 @@ class StreamMethod:
         metadata = context.invocation_metadata() or ()
         with self._observer.call(metadata, self._observer.span(metadata)) as call:
             reply = await or_refusal(self._converse(call, context), self._observer.method) or _DONE
-            ending = ending_of(reply)
-            call.end(ending.code, reply.outcome.name)
-            return ending
+            call.ending = ending_of(reply)
+            return call.ending
 
     async def _converse(self, call: CallMetrics, context: Context) -> None:
         with self._admission.places:
@@ -155,7 +155,7 @@ class StreamMethod:
 def _stream_handler(method: StreamMethod) -> Any:
     async def handle(_requests: object, context: Context) -> None:
         ending = await method.exchange(context)
-        if ending.code is not grpc.StatusCode.OK:
+        if ending.code != OK:
             await _abort(context, ending)
 
     return handle
@@ -170,4 +170,4 @@ def _deadline(context: Context) -> float:
 
 
 async def _abort(context: Context, ending: Ending) -> Never:
-    await context.abort(ending.code, ending.message, ending.trailing_metadata)
+    await context.abort(CODES[ending.code], ending.message, ending.trailing_metadata)

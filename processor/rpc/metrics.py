@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
-import grpc
 from prometheus_client import Counter
 
 from processor import buckets
@@ -16,6 +15,9 @@ from processor.bulk_histogram import BulkHistogram
 from processor.domain.outcomes import Outcome
 from processor.labels import CHAINS, UNKNOWN
 from processor.ports import Reply
+from processor.rpc.authentication import Metadata
+from processor.rpc.endings import ENDING_OF_CANCELLED, Ending
+from processor.rpc.status import CODES
 
 _METHOD_LABELS: Final = ("grpc_type", "grpc_service", "grpc_method")
 
@@ -55,8 +57,33 @@ CALL_SECONDS: Final = BulkHistogram(
 )
 
 
-_CANCELLED: Final = "CANCELLED"
-_NOT_REFUSED: Final = frozenset({Outcome.APPLIED.name, _CANCELLED})
+_NOT_REFUSED: Final = frozenset({Outcome.APPLIED.name, ENDING_OF_CANCELLED.outcome})
+
+
+class ObservedCall(Protocol):
+    """What is told of a call. `chain` is None if its credentials name none, `request` b"" if none came.
+
+    `started` is the time by `perf_counter`; unless somebody has noted an `ending`, the call is cancelled.
+    """
+
+    metadata: Metadata
+    started: float
+    chain: str | None
+    request: bytes
+    ending: Ending
+
+
+class CallMetrics:
+    """Implements ObservedCall, from now on."""
+
+    __slots__ = ("chain", "ending", "metadata", "request", "started")
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self.started = perf_counter()
+        self.chain: str | None = None
+        self.request = b""
+        self.ending = ENDING_OF_CANCELLED
 
 
 class MethodMetrics:
@@ -72,32 +99,34 @@ class MethodMetrics:
         self._started = STARTED.labels(*labels)
         self._received = MESSAGES_RECEIVED.labels(*labels)
         self._sent = MESSAGES_SENT.labels(*labels)
-        self._handled = {code: HANDLED.labels(*labels, code.name) for code in grpc.StatusCode}
+        self._handled = {number: HANDLED.labels(*labels, code.name) for number, code in CODES.items()}
         self._handling_seconds = HANDLING_SECONDS.labels(*labels)
         # Whoever is refused before the key is read is of no chain.
         _refusals(UNKNOWN, method, Outcome.QUEUE_FULL.name)
-        self._calls: dict[tuple[str, grpc.StatusCode], Counter] = {}
+        self._calls: dict[tuple[str, int], Counter] = {}
         self._call_seconds: dict[str, BulkHistogram] = {}
         self._unwritten: _Pass | None = None
 
-    def begin(self) -> "CallMetrics":
-        """Count a call that starts, and time it until its `finish`."""
-        self._pass().started += 1
-        return CallMetrics()
+    def note_started(self, *, received: int = 0) -> None:
+        """Count a call that starts, and the messages that came along."""
+        noted = self._unwritten or self._pass()
+        noted.started += 1
+        noted.received += received
 
     def note_received(self) -> None:
         """Count a message that came."""
         self._pass().received += 1
 
-    def note_sent(self) -> None:
-        """Count a message that goes."""
-        self._pass().sent += 1
+    def note_sent(self, messages: int = 1) -> None:
+        """Count messages that go."""
+        self._pass().sent += messages
 
-    def finish(self, call: "CallMetrics") -> float:
-        """Count the end of a call; the seconds that it took."""
-        seconds = perf_counter() - call.started
-        self._pass().seconds[call.chain, call.code, call.outcome].append(seconds)
-        return seconds
+    def finish(self, calls: Iterable[ObservedCall], ended: float) -> None:
+        """Count calls that have ended, and the seconds that each took."""
+        seconds = self._pass().seconds
+        for call in calls:
+            ending = call.ending
+            seconds[call.chain, ending.code, ending.outcome].append(ended - call.started)
 
     def _pass(self) -> "_Pass":
         if self._unwritten is None:
@@ -122,9 +151,9 @@ class MethodMetrics:
             if outcome not in _NOT_REFUSED:
                 _refusals(_label(chain), self._method, outcome).inc(len(seconds))
 
-    def _write_of_chain(self, label: str, code: grpc.StatusCode, seconds: Sequence[float]) -> None:
+    def _write_of_chain(self, label: str, code: int, seconds: Sequence[float]) -> None:
         if (label, code) not in self._calls:
-            self._calls[label, code] = CALLS.labels(label, self._method, code.name)
+            self._calls[label, code] = CALLS.labels(label, self._method, CODES[code].name)
             self._call_seconds[label] = CALL_SECONDS.labels(label, self._method)
             _refusals(label, self._method, Outcome.QUEUE_FULL.name)
         self._calls[label, code].inc(len(seconds))
@@ -138,7 +167,7 @@ class _Pass:
 
     def __init__(self) -> None:
         self.started = self.received = self.sent = 0
-        self.seconds = defaultdict[tuple[str | None, grpc.StatusCode, str], list[float]](list)
+        self.seconds = defaultdict[tuple[str | None, int, str], list[float]](list)
 
 
 def expect_refusals(chain: str, method: str) -> None:
@@ -160,21 +189,3 @@ def _refusals(chain: str, method: str, reason: str) -> Counter:
 
 def _label(chain: str | None) -> str:
     return UNKNOWN if chain is None else CHAINS.label(chain)
-
-
-class CallMetrics:
-    """One call; if nothing notes its end, it was cancelled. `chain` is None if its credentials name none."""
-
-    __slots__ = ("chain", "code", "outcome", "request", "started")
-
-    def __init__(self) -> None:
-        self.started = perf_counter()
-        self.code = grpc.StatusCode.CANCELLED
-        self.outcome = _CANCELLED
-        self.chain: str | None = None
-        self.request = b""
-
-    def end(self, code: grpc.StatusCode, outcome: str) -> None:
-        """Note how the call ends."""
-        self.code = code
-        self.outcome = outcome

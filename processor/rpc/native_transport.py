@@ -12,18 +12,20 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 import grpc
 from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
 from processor.domain.outcomes import Outcome
+from processor.ports import Reply
 from processor.rpc.authentication import Metadata
-from processor.rpc.endings import Ending, ending_of, reply_to_defect
+from processor.rpc.endings import OK, Ending, ending_of, reply_to_defect
 from processor.rpc.grpcio_transport import STREAMS_PER_CONNECTION_MAX
 from processor.rpc.handlers import StreamMethod
 from processor.rpc.status import Refused
-from processor.rpc.unary import StartedCall, UnaryMethod
+from processor.rpc.unary import Intake, StartedCall, UnaryMethod
 from processor.tracing import NO_SPAN, Span
 
 if TYPE_CHECKING:
@@ -93,8 +95,9 @@ class NativeTransport:
         self._fallback = fallback
         self._directory = directory
         self._loop = asyncio.get_running_loop()
-        # What to cancel if the caller goes: the group of a call that was started, or the task of another.
-        self._calls: dict[int, asyncio.Future[None]] = {}
+        # What to cancel if the caller goes: a call that was started, or the task of another.
+        self._calls: dict[int, StartedCall | asyncio.Task[None]] = {}
+        self._ended: list[StartedCall] = []
         self._held: list[int] = []
         self._is_closing = False
         self._reader = Thread(target=self._read, name="native-reader", daemon=True)
@@ -115,21 +118,21 @@ class NativeTransport:
             self._is_taken.acquire()
 
     def _receive(self, events: "Sequence[DetailedEvent]") -> None:
-        self._take(iter(events), self._loop.time())
+        self._take(iter(events), Intake(self._loop.time(), perf_counter(), self._note_end))
 
-    def _take(self, events: "Iterator[DetailedEvent]", came: float) -> None:
+    def _take(self, events: "Iterator[DetailedEvent]", intake: Intake) -> None:
         """Begin calls in one pass of the event loop, in their order; if they are large, in several."""
         are_left = False
         try:
-            are_left = self._begin_some(events, came)
+            are_left = self._begin_some(events, intake)
         finally:
             # Whatever went wrong here: without its lock back, the reader would never hand over a call again.
             if are_left:
-                self._loop.call_soon(self._take, events, came)
+                self._loop.call_soon(self._take, events, intake)
             else:
                 self._is_taken.release()
 
-    def _begin_some(self, events: "Iterator[DetailedEvent]", came: float) -> bool:
+    def _begin_some(self, events: "Iterator[DetailedEvent]", intake: Intake) -> bool:
         """Begin as many as one pass may; whether there are more."""
         size_bytes = 0
         for kind, call_id, method_id, data, _, details in events:
@@ -139,45 +142,74 @@ class NativeTransport:
                 self._held.append(call_id)
             elif data is not None and details is not None:
                 metadata, _, remaining_seconds = details
-                deadline = math.inf if remaining_seconds is None else came + remaining_seconds
-                self._begin_safely(call_id, self._methods[method_id], metadata, data, deadline)
+                deadline = math.inf if remaining_seconds is None else intake.arrived + remaining_seconds
+                self._begin(call_id, self._methods[method_id], metadata, data, deadline, intake)
                 size_bytes += len(data)
                 if size_bytes > _BYTES_A_PASS:
                     return True
         return False
 
-    def _begin_safely(
-        self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
+    def _begin(
+        self,
+        call_id: int,
+        method: UnaryMethod,
+        metadata: Metadata,
+        data: bytes,
+        deadline: float,
+        intake: Intake,
     ) -> None:
-        """A defect must not cost the other calls."""
+        """Start a call at once where that is possible, else by a task. A defect must not cost the others."""
         try:
-            self._begin(call_id, method, metadata, data, deadline)
+            span = method.observer.span(metadata)
+            started = method.start(call_id, metadata, data, deadline, intake) if span is NO_SPAN else None
+            self._calls[call_id] = started or self._task(call_id, method, metadata, data, deadline, span)
         except Exception as defect:  # noqa: BLE001 - the till is told so
             self._send(call_id, ending_of(reply_to_defect(defect, method.observer.method)))
 
-    def _begin(
-        self, call_id: int, method: UnaryMethod, metadata: Metadata, data: bytes, deadline: float
-    ) -> None:
-        """Start a call at once where that is possible, else by a task."""
-        span = method.observer.span(metadata)
-        started = method.start(metadata, data, deadline) if span is NO_SPAN else None
-        if started:
-            self._calls[call_id] = started.group.done
-            started.group.done.add_done_callback(partial(self._finish, call_id, started))
-        else:
-            answering = self._answer(call_id, method, metadata, data, deadline, span)
-            task = self._calls[call_id] = self._loop.create_task(answering)
-            # Not by the task itself: one that is cancelled before its first step never runs.
-            task.add_done_callback(partial(self._forget, call_id))
+    def _task(
+        self,
+        call_id: int,
+        method: UnaryMethod,
+        metadata: Metadata,
+        data: bytes,
+        deadline: float,
+        span: AbstractContextManager[Span],
+    ) -> asyncio.Task[None]:
+        task = self._loop.create_task(self._answer(call_id, method, metadata, data, deadline, span))
+        # Not by the task itself: one that is cancelled before its first step never runs.
+        task.add_done_callback(partial(self._forget, call_id))
+        return task
 
     def _forget(self, call_id: int, _: object) -> None:
         del self._calls[call_id]
 
-    def _finish(self, call_id: int, started: StartedCall, _: object) -> None:
-        self._forget(call_id, _)
-        ending = started.finish()
-        if ending:
-            self._send(call_id, ending)
+    def _note_end(self, call: StartedCall) -> None:
+        """Have it sent together with all others that end in the same pass of the event loop."""
+        if not self._ended:
+            self._loop.call_soon(self._finish)
+        self._ended.append(call)
+
+    def _finish(self) -> None:
+        """Send the replies of calls that have ended, and note them."""
+        ended, self._ended = self._ended, []
+        by_method: dict[UnaryMethod, list[StartedCall]] = {}
+        for call in ended:
+            del self._calls[call.call_id]
+            by_method.setdefault(call.method, []).append(call)
+            # What was cancelled has none.
+            if call.reply:
+                self._send_reply(call, call.reply)
+        for method, calls in by_method.items():
+            method.finish(calls)
+
+    def _send_reply(self, call: StartedCall, reply: Reply) -> None:
+        """A defect must not cost the other calls."""
+        try:
+            call.ending = ending_of(reply)
+            self._send(call.call_id, call.ending, reply.body)
+        except Exception as defect:  # noqa: BLE001 - the till is told so
+            call.ending = ending_of(reply_to_defect(defect, call.method.observer.method))
+            self._send(call.call_id, call.ending)
 
     async def _answer(
         self,
@@ -191,14 +223,15 @@ class NativeTransport:
         async def receive() -> bytes:
             return data
 
-        self._send(call_id, await method.answer(metadata, receive, deadline, span))
+        ending, body = await method.answer(metadata, receive, deadline, span)
+        self._send(call_id, ending, body)
 
-    def _send(self, call_id: int, ending: Ending) -> None:
+    def _send(self, call_id: int, ending: Ending, body: bytes = b"") -> None:
         """Nothing comes of it if the caller has gone."""
-        if ending.code is grpc.StatusCode.OK:
-            self._front.respond(call_id, ending.body, None, ending.trailing_metadata or None)
+        if ending.code == OK:
+            self._front.respond(call_id, body, None, ending.trailing_metadata or None)
         else:
-            self._front.fail(call_id, ending.code.value[0], ending.message, ending.trailing_metadata)
+            self._front.fail(call_id, ending.code, ending.message, ending.trailing_metadata)
 
     def _cancel(self, call_id: int) -> None:
         call = self._calls.get(call_id)
@@ -234,7 +267,10 @@ class NativeTransport:
         calls = list(self._calls.values())
         for call in calls:
             call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        tasks = [call for call in calls if isinstance(call, asyncio.Task)]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # Those that were started end in the next pass of the event loop.
+        await asyncio.sleep(0)
 
     async def _close(self) -> None:
         for call_id in self._held:

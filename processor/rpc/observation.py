@@ -1,13 +1,15 @@
 """What is told of calls: they are counted, timed, traced and logged here, whatever transport they came by."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
+from time import perf_counter
 from typing import Final, NamedTuple
 
 from google.protobuf.descriptor import MethodDescriptor
 
 from processor.rpc.authentication import Metadata
 from processor.rpc.call_log import CallLog
-from processor.rpc.metrics import CallMetrics, MethodMetrics
+from processor.rpc.metrics import CallMetrics, MethodMetrics, ObservedCall
 from processor.tracing import NO_TRACING, Span, Tracing
 
 
@@ -41,12 +43,11 @@ class Observer:
         """Watch the call that is handled inside of it."""
         return Watch(self, metadata, span)
 
-    def finish(self, call: CallMetrics, metadata: Metadata) -> None:
-        """Count and log a call that has ended."""
-        seconds = self.metrics.finish(call)
-        self._log.note(
-            outcome=call.outcome, chain=call.chain, data=call.request, metadata=metadata, seconds=seconds
-        )
+    def finish(self, calls: Collection[ObservedCall]) -> None:
+        """Count and log calls that have just ended."""
+        ended = perf_counter()
+        self.metrics.finish(calls, ended)
+        self._log.note(calls, ended)
 
 
 class Watch:
@@ -61,13 +62,14 @@ class Watch:
 
     def __enter__(self) -> CallMetrics:
         self._opened = self._span.__enter__()
-        self._call = self._observer.metrics.begin()
+        self._observer.metrics.note_started()
+        self._call = CallMetrics(self._metadata)
         return self._call
 
     def __exit__(self, *raised: object) -> None:
         call = self._call
         try:
-            self._opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.outcome})
-            self._observer.finish(call, self._metadata)
+            self._opened.describe({"loyalty.chain": call.chain or "", "loyalty.outcome": call.ending.outcome})
+            self._observer.finish((call,))
         finally:
             self._span.__exit__(*raised)  # type: ignore[arg-type]

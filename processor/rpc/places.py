@@ -31,9 +31,9 @@ class Places:
         """Take a place that is free, until it is given back."""
         self.free -= 1
 
-    def give_back(self) -> None:
-        """Leave a place."""
-        self.free += 1
+    def give_back(self, places: int = 1) -> None:
+        """Leave places."""
+        self.free += places
 
 
 class PlacesByChain:

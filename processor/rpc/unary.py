@@ -1,16 +1,16 @@
 """A unary method from credentials to status; a transport brings the call and takes the ending away."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
-import grpc
-
-from processor.call import CallGroup
+from processor.call import Call
 from processor.domain.chain import ApiKey
+from processor.domain.command import Command
 from processor.ports import Reply
 from processor.rpc.admission import Admission
 from processor.rpc.authentication import Metadata
-from processor.rpc.endings import Ending, ending_of, or_refusal
+from processor.rpc.endings import ENDING_OF_CANCELLED, OK, Ending, ending_of, or_refusal
 from processor.rpc.metrics import CallMetrics
 from processor.rpc.observation import Observer
 from processor.rpc.writes import WriteMethod
@@ -20,11 +20,23 @@ from processor.tracing import Span
 Work = Callable[[ApiKey, bytes, float], Awaitable[Reply]]
 
 
+class Intake(NamedTuple):
+    """What calls that are begun together have in common: when they came, and who is told of each's end.
+
+    `arrived` is in the event loop's seconds, `started` in those of `perf_counter`.
+    """
+
+    arrived: float
+    started: float
+    note_end: Callable[["StartedCall"], None]
+
+
 class UnaryMethod:
     """One method of the contract."""
 
     def __init__(self, work: Work, admission: Admission, observer: Observer) -> None:
         self._work = work
+        self._write = work if isinstance(work, WriteMethod) else None
         self._admission = admission
         self.observer = observer
 
@@ -34,11 +46,17 @@ class UnaryMethod:
         receive: Callable[[], Awaitable[bytes]],
         deadline: float,
         span: AbstractContextManager[Span],
-    ) -> Ending:
-        """Handle a call. `receive` gives its message, or raises Refused; nothing else is raised from here."""
+    ) -> tuple[Ending, bytes]:
+        """Handle a call; the bytes are its response if it ends with OK.
+
+        `receive` gives its message, or raises Refused; nothing else is raised from here.
+        """
         with self.observer.call(metadata, span) as call:
-            work = self._reply(call, metadata, receive, deadline)
-            return self.end(call, await or_refusal(work, self.observer.method))
+            reply = await or_refusal(self._reply(call, metadata, receive, deadline), self.observer.method)
+            call.ending = ending_of(reply)
+            if call.ending.code == OK:
+                self.observer.metrics.note_sent()
+            return call.ending, reply.body
 
     async def _reply(
         self,
@@ -57,60 +75,65 @@ class UnaryMethod:
             self._admission.check(call.request)
             return await self._work(caller, call.request, deadline)
 
-    def end(self, call: CallMetrics, reply: Reply) -> Ending:
-        """The ending that a reply means, noted."""
-        ending = ending_of(reply)
-        call.end(ending.code, reply.outcome.name)
-        if ending.code is grpc.StatusCode.OK:
-            self.observer.metrics.note_sent()
-        return ending
-
-    def start(self, metadata: Metadata, data: bytes, deadline: float) -> "StartedCall | None":
+    def start(
+        self, call_id: int, metadata: Metadata, data: bytes, deadline: float, intake: Intake
+    ) -> "StartedCall | None":
         """Begin a call without waiting for anything, untraced: a write of a known caller, of a known member.
 
         None, and nothing has happened, if the call is another one or must be refused: `answer` does that.
         """
-        caller = self._admission.known_caller(metadata)
-        if caller is None or not isinstance(self._work, WriteMethod) or not self._admission.places.free:
+        write, caller = self._write, self._admission.known_caller(metadata)
+        if write is None or caller is None or not self._admission.places.free:
             return None
         try:
             self._admission.check(data)
             chain = self._admission.chain_name(caller)
-            group = self._work.start(caller, data, deadline)
+            command = write.read(caller, data)
+            call = StartedCall(self, command, deadline, intake, call_id, chain, metadata, data)
+            if not write.queue.offer(caller.chain_id, call):
+                return None
         except Exception:  # noqa: BLE001 - to be met again, and told, by `answer`
             return None
-        if group is None:
-            return None
         self._admission.places.take()
-        call = self.observer.metrics.begin()
-        call.chain, call.request = chain, data
-        self.observer.metrics.note_received()
-        return StartedCall(self, self._admission, call, metadata, group)
+        self.observer.metrics.note_started(received=1)
+        return call
+
+    def finish(self, calls: Sequence["StartedCall"]) -> None:
+        """Note that calls which were started have ended."""
+        self._admission.places.give_back(len(calls))
+        self.observer.metrics.note_sent(sum([call.ending.code == OK for call in calls]))
+        self.observer.finish(calls)
 
 
-class StartedCall:
-    """A call that waits for the batcher alone; whoever waits for `group.done` calls `finish` then, once."""
+class StartedCall(Call):
+    """A call that waits for the batcher alone.
 
-    __slots__ = ("_admission", "_call", "_metadata", "_method", "group")
+    Whoever is told of its end notes the `ending`, if there is a reply, and calls `finish` of its method.
+    """
+
+    __slots__ = ("_note_end", "call_id", "chain", "ending", "metadata", "method", "request", "started")
 
     def __init__(
         self,
         method: UnaryMethod,
-        admission: Admission,
-        call: CallMetrics,
+        command: Command,
+        deadline: float,
+        intake: Intake,
+        call_id: int,
+        chain: str,
         metadata: Metadata,
-        group: CallGroup,
+        request: bytes,
     ) -> None:
-        self._method = method
-        self._admission = admission
-        self._call = call
-        self._metadata = metadata
-        self.group = group
+        """`call_id` is what the transport knows it by."""
+        super().__init__(command, deadline, intake.arrived)
+        self.method = method
+        self.call_id = call_id
+        self.chain: str | None = chain
+        self.metadata = metadata
+        self.request = request
+        self.started = intake.started
+        self.ending = ENDING_OF_CANCELLED
+        self._note_end = intake.note_end
 
-    def finish(self) -> Ending | None:
-        """The ending of the call; None if it was cancelled."""
-        self._admission.places.give_back()
-        reply = None if self.group.done.cancelled() else self.group.calls[0].reply
-        ending = self._method.end(self._call, reply) if reply else None
-        self._method.observer.finish(self._call, self._metadata)
-        return ending
+    def _end(self) -> None:
+        self._note_end(self)

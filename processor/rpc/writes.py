@@ -1,11 +1,11 @@
 """The methods that apply one operation: each differs by the request that it reads, and by nothing else."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from processor.call import CallGroup
+from processor.call import Call, CallGroup
 from processor.domain.chain import ApiKey, Role
 from processor.domain.command import Command, Kind
 from processor.domain.outcomes import Outcome
@@ -15,6 +15,8 @@ from processor.rpc.status import Refused
 
 M = TypeVar("M", bound=Message)
 
+_ADJUST: Final = Kind.ADJUST
+
 
 class CommandQueue(Protocol):
     """Where commands are applied: the batcher."""
@@ -23,34 +25,33 @@ class CommandQueue(Protocol):
         """Apply commands of one chain and return their replies, in order."""
         ...
 
-    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
-        """Queue a command at once; None if that can't be: then it is to be submitted."""
+    def offer(self, chain_id: int, call: Call) -> bool:
+        """Queue a call at once; False if that can't be: then its command is to be submitted."""
         ...
 
 
 class WriteMethod(Generic[M]):
     """Calls of one method; the request is bytes, the reply's body too."""
 
-    def __init__(self, batcher: CommandQueue, request_type: type[M], convert: Callable[[M], Command]) -> None:
-        self._batcher = batcher
+    def __init__(self, queue: CommandQueue, request_type: type[M], convert: Callable[[M], Command]) -> None:
+        self.queue = queue
         self._request_type = request_type
         self._convert = convert
 
     async def __call__(self, caller: ApiKey, data: bytes, deadline: float) -> Reply:
         """Apply the operation. Raises Refused."""
-        command = self._read(caller, data)
+        group = CallGroup((self.read(caller, data),), deadline)
+        [call] = group.calls
         # Nearly always there is room and nothing to look up, and then it is queued with less around it.
-        group = self._batcher.offer(caller.chain_id, command, deadline)
         replies = await (
-            group.replies() if group else self._batcher.submit(caller.chain_id, (command,), deadline)
+            group.replies()
+            if self.queue.offer(caller.chain_id, call)
+            else self.queue.submit(caller.chain_id, (call.command,), deadline)
         )
         return replies[0]
 
-    def start(self, caller: ApiKey, data: bytes, deadline: float) -> CallGroup | None:
-        """The same without waiting, if that can be. Raises Refused."""
-        return self._batcher.offer(caller.chain_id, self._read(caller, data), deadline)
-
-    def _read(self, caller: ApiKey, data: bytes) -> Command:
+    def read(self, caller: ApiKey, data: bytes) -> Command:
+        """The command of a request. Raises Refused."""
         command = self._convert(decode(self._request_type, data))
         check_role(caller, command)
         return command
@@ -58,5 +59,5 @@ class WriteMethod(Generic[M]):
 
 def check_role(caller: ApiKey, command: Command) -> None:
     """Raises Refused."""
-    if command.kind is Kind.ADJUST and caller.role is not Role.OPERATOR:
+    if command.kind is _ADJUST and caller.role is not Role.OPERATOR:
         raise Refused(Outcome.CALLER_NOT_ALLOWED)

@@ -396,7 +396,7 @@ async def test_chains_take_turns_in_equal_shares(
         {single: 1, big: 84},
         {single: 1},
     ]
-    assert [batcher._open_ops(chain_id) for chain_id in waiting] == [0] * 4
+    assert [batcher._backlog.ops(chain_id) for chain_id in waiting] == [0] * 4
     assert await world.settled(185)
 
 

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from loyalty.v1 import member_service_pb2
 from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
-from processor.call import CallGroup
+from processor.call import Call
 from processor.domain.account import Account, CardHolder, CardStatus
 from processor.domain.api_key import format_api_key, hash_secret
 from processor.domain.chain import ApiKey, Chain, Role
@@ -97,22 +97,23 @@ class Queue:
             raise
         return [self.answer(command) for command in commands]
 
-    def offer(self, chain_id: int, command: Command, deadline: float) -> CallGroup | None:
-        """As `submit`, by a task of its own that ends with the group."""
-        group = CallGroup((command,), deadline)
-        submitting = asyncio.create_task(self.submit(chain_id, (command,), deadline))
+    def offer(self, chain_id: int, call: Call) -> bool:
+        """As `submit`, by a task of its own that ends with the call."""
+        submitting = asyncio.create_task(self.submit(chain_id, (call.command,), call.deadline))
+        watching = asyncio.create_task(self._watch(call, submitting))
 
         def give(done: asyncio.Task[list[Reply]]) -> None:
-            if done.cancelled():
-                return
-            if defect := done.exception():
-                group.done.set_exception(defect)
-            else:
-                group.calls[0].answer(*done.result())
+            watching.cancel()
+            if not done.cancelled():
+                call.answer(*done.result())
 
-        group.done.add_done_callback(lambda done: done.cancelled() and submitting.cancel())
         submitting.add_done_callback(give)
-        return group
+        return True
+
+    async def _watch(self, call: Call, submitting: "asyncio.Task[list[Reply]]") -> None:
+        while call.is_waiting:  # noqa: ASYNC110 - a call tells its end to one alone
+            await asyncio.sleep(0.001)
+        submitting.cancel()
 
 
 class Reader:

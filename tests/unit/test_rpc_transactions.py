@@ -322,12 +322,12 @@ async def test_a_read_without_its_database_is_unavailable(
 
 
 async def test_a_defect_is_an_internal_error_whose_request_id_is_logged(
-    rpc: Harness, capsys: pytest.CaptureFixture[str]
+    rpc: Harness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def defect(_: Command) -> Any:
+    def defect(*_: object) -> Any:
         raise ZeroDivisionError("a secret of the server")
 
-    rpc.queue.answer = defect
+    monkeypatch.setattr(rpc.queue, "offer", defect)
     failed = await failure(rpc.stub.Accrue(accrue_request(), metadata=AUTH))
     assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
     assert b"secret" not in failed.body

@@ -1,0 +1,57 @@
+"""What waits or is under way in a worker: how many operations of each chain, and the memory that all take."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from processor.call import Call
+from processor.domain.command import Command
+from processor.metrics import BatcherMetrics
+
+# What a call takes at most of memory, from its request to its reply, and each line of its receipt: measured
+# with texts of 64 characters that need four bytes each. Ordinary lines take less than half of it.
+_COMMAND_BYTES: Final = 2_048
+_LINE_BYTES: Final = 1_024
+
+
+class Backlog:
+    """What the lanes of one worker have taken on and not finished; whoever has gone is counted until then."""
+
+    def __init__(self, metrics: BatcherMetrics) -> None:
+        self._metrics = metrics
+        self._ops: dict[int, int] = {}
+        self.size_bytes = 0
+
+    def ops(self, chain_id: int) -> int:
+        """How many calls of a chain wait or are under way."""
+        return self._ops.get(chain_id, 0)
+
+    @contextmanager
+    def reserved(self, size_bytes: int) -> Iterator[None]:
+        """Hold room for calls that are not queued yet."""
+        self.size_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self.size_bytes -= size_bytes
+
+    def add(self, chain_id: int, ops: int, size_bytes: int) -> None:
+        """Count calls of one chain that are queued; `size_bytes` is what they hold."""
+        self._ops[chain_id] = self._ops.get(chain_id, 0) + ops
+        self.size_bytes += size_bytes
+        self._metrics.count_queued(ops)
+
+    def remove(self, chain_id: int, calls: Sequence[Call]) -> None:
+        """Count calls that are done with, or that nobody waits for."""
+        left_ops = self._ops.pop(chain_id) - len(calls)
+        if left_ops:
+            self._ops[chain_id] = left_ops
+        self.size_bytes -= bytes_held([call.command for call in calls])
+        self._metrics.count_queued(-len(calls))
+
+
+def bytes_held(commands: Sequence[Command]) -> int:
+    """The memory that calls of these commands take."""
+    return _COMMAND_BYTES * len(commands) + _LINE_BYTES * sum(
+        [len(command.receipt.lines) for command in commands]
+    )
