@@ -46,12 +46,10 @@ class Backlog:
         left_ops = self._ops.pop(chain_id) - len(calls)
         if left_ops:
             self._ops[chain_id] = left_ops
-        self.size_bytes -= bytes_held([call.command for call in calls])
+        self.size_bytes -= sum([bytes_held(call.command) for call in calls])
         self._metrics.count_queued(-len(calls))
 
 
-def bytes_held(commands: Sequence[Command]) -> int:
-    """The memory that calls of these commands take."""
-    return _COMMAND_BYTES * len(commands) + _LINE_BYTES * sum(
-        [len(command.receipt.lines) for command in commands]
-    )
+def bytes_held(command: Command) -> int:
+    """The memory that a call of this command takes."""
+    return _COMMAND_BYTES + _LINE_BYTES * len(command.receipt.lines)

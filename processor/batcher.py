@@ -97,23 +97,23 @@ class Batcher:
 
         It can't if a card must be looked up first, or there is no room.
         """
-        commands = (call.command,)
-        size_bytes = bytes_held(commands)
+        command = call.command
+        size_bytes = bytes_held(command)
         if (
             self._is_draining
-            or self._cards.must_learn(chain_id, commands)
+            or ((command.card or self._cards.learning) and self._cards.must_learn(chain_id, (command,)))
             or self._backlog.size_bytes + size_bytes > self._queue_bytes_max
             or self._backlog.ops(chain_id) >= self._queue_ops_max
         ):
             return False
         call.trace_link = self._tracing.link()
         self._backlog.add(chain_id, 1, size_bytes)
-        self._lane_of(chain_id, call.command).put(chain_id, call)
+        self._lane_of(chain_id, command).put(chain_id, call)
         return True
 
     async def _take_on(self, chain_id: int, group: CallGroup, commands: Sequence[Command]) -> Outcome | None:
         """Queue the calls; or return what they are to be refused with."""
-        size_bytes = bytes_held(commands)
+        size_bytes = sum(map(bytes_held, commands))
         # What is larger than the whole queue is taken on when it has it for itself.
         if self._backlog.size_bytes and self._backlog.size_bytes + size_bytes > self._queue_bytes_max:
             return Outcome.QUEUE_FULL

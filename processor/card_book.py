@@ -25,22 +25,23 @@ class CardBook:
         self._stranger_seconds = stranger_seconds
         self._members: dict[tuple[int, str], int] = {}
         self._strangers_until: dict[tuple[int, str], float] = {}
-        self._learning = 0
+        # How many requests wait for cards to be looked up.
+        self.learning = 0
         self._one_learns = asyncio.Lock()
 
     def must_learn(self, chain_id: int, commands: Sequence[Command]) -> bool:
         """Whether a card is new, or somebody before is still learning: nobody overtakes."""
-        return self._learning > 0 or bool(self._unknown(chain_id, commands))
+        return self.learning > 0 or bool(self._unknown(chain_id, commands))
 
     async def learn(self, chain_id: int, commands: Sequence[Command]) -> None:
         """Look up the cards that are new, one request after another."""
         # The lock itself is free for a moment when it goes from one to the next.
-        self._learning += 1
+        self.learning += 1
         try:
             async with self._one_learns:
                 await self._look_up(chain_id, self._unknown(chain_id, commands))
         finally:
-            self._learning -= 1
+            self.learning -= 1
 
     async def _look_up(self, chain_id: int, unknown: Sequence[str]) -> None:
         if not unknown:

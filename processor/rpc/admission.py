@@ -1,9 +1,10 @@
 """What a call must have before it is looked at, and how many may be under way at a time."""
 
 from processor.domain.chain import ApiKey
+from processor.domain.outcomes import Outcome
 from processor.rpc.authentication import Authenticator, Metadata
-from processor.rpc.decode import check_size
 from processor.rpc.places import Places
+from processor.rpc.status import Refused, Violation
 
 
 class Admission:
@@ -27,5 +28,7 @@ class Admission:
         return self._authenticator.chain_name(caller.chain_id)
 
     def check(self, data: bytes) -> None:
-        """Raises Refused."""
-        check_size(data, self._message_bytes_max)
+        """Raises Refused if a message is too large."""
+        if len(data) > self._message_bytes_max:
+            problem = Violation("", f"must have at most {self._message_bytes_max} bytes, not {len(data)}")
+            raise Refused(Outcome.INVALID_REQUEST, violations=[problem])

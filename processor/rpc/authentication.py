@@ -12,6 +12,9 @@ from processor.rpc.status import Refused
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
+# The name in the metadata; of several values the first counts.
+AUTHORIZATION: Final = "authorization"
+
 _SCHEME: Final = "bearer "
 _VERIFIED_MAX: Final = 10_000
 _REFRESH_SECONDS_MIN: Final = 1.0
@@ -94,6 +97,6 @@ class Authenticator:
 
 def _authorization(metadata: Metadata) -> str:
     for name, value in metadata:
-        if name == "authorization":
+        if name == AUTHORIZATION:
             return value if isinstance(value, str) else ""
     return ""

@@ -26,13 +26,6 @@ def decode(message_type: type[M], data: bytes) -> M:
         raise Refused(Outcome.MALFORMED_REQUEST, violations=_faults(message_type, data)) from None
 
 
-def check_size(data: bytes, bytes_max: int) -> None:
-    """Raises Refused."""
-    if len(data) > bytes_max:
-        problem = Violation("", f"must have at most {bytes_max} bytes, not {len(data)}")
-        raise Refused(Outcome.INVALID_REQUEST, violations=[problem])
-
-
 def _faults(message_type: type[M], data: bytes) -> list[Violation]:
     descriptor = message_type.DESCRIPTOR
     try:

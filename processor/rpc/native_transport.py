@@ -20,7 +20,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
-from processor.rpc.authentication import Metadata
+from processor.rpc.authentication import AUTHORIZATION, Metadata
 from processor.rpc.endings import OK, Ending, ending_of, reply_to_defect
 from processor.rpc.grpcio_transport import STREAMS_PER_CONNECTION_MAX
 from processor.rpc.handlers import StreamMethod
@@ -68,6 +68,7 @@ def _listen(address: str, paths: Sequence[str]) -> NativeGrpcFront:
             address,
             [(path, False) for path in paths],
             io_threads=_IO_THREADS,
+            client_key_metadata=AUTHORIZATION,
             call_details=True,
             max_concurrent_streams=STREAMS_PER_CONNECTION_MAX,
             reuse_port=True,
@@ -118,24 +119,24 @@ class NativeTransport:
             self._is_taken.acquire()
 
     def _receive(self, events: "Sequence[DetailedEvent]") -> None:
-        self._take(iter(events), Intake(self._loop.time(), perf_counter(), self._note_end))
+        self._take(iter(events), self._loop.time(), perf_counter())
 
-    def _take(self, events: "Iterator[DetailedEvent]", intake: Intake) -> None:
+    def _take(self, events: "Iterator[DetailedEvent]", arrived: float, started: float) -> None:
         """Begin calls in one pass of the event loop, in their order; if they are large, in several."""
         are_left = False
         try:
-            are_left = self._begin_some(events, intake)
+            are_left = self._begin_some(events, Intake(arrived, started, self._note_end))
         finally:
             # Whatever went wrong here: without its lock back, the reader would never hand over a call again.
             if are_left:
-                self._loop.call_soon(self._take, events, intake)
+                self._loop.call_soon(self._take, events, arrived, started)
             else:
                 self._is_taken.release()
 
     def _begin_some(self, events: "Iterator[DetailedEvent]", intake: Intake) -> bool:
         """Begin as many as one pass may; whether there are more."""
         size_bytes = 0
-        for kind, call_id, method_id, data, _, details in events:
+        for kind, call_id, method_id, data, key, details in events:
             if kind == EVENT_CANCEL:
                 self._cancel(call_id)
             elif self._is_closing:
@@ -143,7 +144,10 @@ class NativeTransport:
             elif data is not None and details is not None:
                 metadata, _, remaining_seconds = details
                 deadline = math.inf if remaining_seconds is None else intake.arrived + remaining_seconds
-                self._begin(call_id, self._methods[method_id], metadata, data, deadline, intake)
+                method = self._methods[method_id]
+                # Without credentials the front names the peer, in a str.
+                credentials = key if isinstance(key, bytes) else b""
+                self._begin(call_id, method, credentials, metadata, data, deadline, intake)
                 size_bytes += len(data)
                 if size_bytes > _BYTES_A_PASS:
                     return True
@@ -153,6 +157,7 @@ class NativeTransport:
         self,
         call_id: int,
         method: UnaryMethod,
+        credentials: bytes,
         metadata: Metadata,
         data: bytes,
         deadline: float,
@@ -161,7 +166,9 @@ class NativeTransport:
         """Start a call at once where that is possible, else by a task. A defect must not cost the others."""
         try:
             span = method.observer.span(metadata)
-            started = method.start(call_id, metadata, data, deadline, intake) if span is NO_SPAN else None
+            started = None
+            if span is NO_SPAN:
+                started = method.start(call_id, credentials, metadata, data, deadline, intake)
             self._calls[call_id] = started or self._task(call_id, method, metadata, data, deadline, span)
         except Exception as defect:  # noqa: BLE001 - the till is told so
             self._send(call_id, ending_of(reply_to_defect(defect, method.observer.method)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
 
 from processor.call import Call
 from processor.domain.chain import ApiKey
@@ -20,15 +19,16 @@ from processor.tracing import Span
 Work = Callable[[ApiKey, bytes, float], Awaitable[Reply]]
 
 
-class Intake(NamedTuple):
-    """What calls that are begun together have in common: when they came, and who is told of each's end.
+class Intake:
+    """What calls that are begun in one pass of the event loop have in common."""
 
-    `arrived` is in the event loop's seconds, `started` in those of `perf_counter`.
-    """
-
-    arrived: float
-    started: float
-    note_end: Callable[["StartedCall"], None]
+    def __init__(self, arrived: float, started: float, note_end: Callable[["StartedCall"], None]) -> None:
+        """When they came, by the event loop's time and by `perf_counter`; who is told of the end of each."""
+        self.arrived = arrived
+        self.started = started
+        self.note_end = note_end
+        # Those that are known, with the names of their chains, by their credentials.
+        self.callers: dict[bytes, tuple[ApiKey, str]] = {}
 
 
 class UnaryMethod:
@@ -76,18 +76,28 @@ class UnaryMethod:
             return await self._work(caller, call.request, deadline)
 
     def start(
-        self, call_id: int, metadata: Metadata, data: bytes, deadline: float, intake: Intake
+        self,
+        call_id: int,
+        credentials: bytes,
+        metadata: Metadata,
+        data: bytes,
+        deadline: float,
+        intake: Intake,
     ) -> "StartedCall | None":
         """Begin a call without waiting for anything, untraced: a write of a known caller, of a known member.
 
+        `credentials` are the same for two calls only if their `authorization` is; b"" if they are not known.
         None, and nothing has happened, if the call is another one or must be refused: `answer` does that.
         """
-        write, caller = self._write, self._admission.known_caller(metadata)
-        if write is None or caller is None or not self._admission.places.free:
+        write = self._write
+        if write is None or not self._admission.places.free:
             return None
         try:
+            known = intake.callers.get(credentials) or self._know(credentials, metadata, intake)
+            if known is None:
+                return None
+            caller, chain = known
             self._admission.check(data)
-            chain = self._admission.chain_name(caller)
             command = write.read(caller, data)
             call = StartedCall(self, command, deadline, intake, call_id, chain, metadata, data)
             if not write.queue.offer(caller.chain_id, call):
@@ -97,6 +107,16 @@ class UnaryMethod:
         self._admission.places.take()
         self.observer.metrics.note_started(received=1)
         return call
+
+    def _know(self, credentials: bytes, metadata: Metadata, intake: Intake) -> tuple[ApiKey, str] | None:
+        """Whose call it is, if that takes no waiting; the next one with these credentials is not asked."""
+        caller = self._admission.known_caller(metadata)
+        if caller is None:
+            return None
+        known = caller, self._admission.chain_name(caller)
+        if credentials:
+            intake.callers[credentials] = known
+        return known
 
     def finish(self, calls: Sequence["StartedCall"]) -> None:
         """Note that calls which were started have ended."""
