@@ -51,9 +51,7 @@ class Batcher:
         self._cards = cards
         self._tracing = tracing
         metrics.set_bounds(lanes, queue_ops_max)
-        self._queue_ops_max = queue_ops_max
-        self._queue_bytes_max = queue_bytes_max
-        self._backlog = Backlog(metrics)
+        self._backlog = Backlog(metrics, chain_ops_max=queue_ops_max, bytes_max=queue_bytes_max)
         turns = Turns(ThreadLoad())
         self._lanes = [
             Lane(
@@ -97,25 +95,21 @@ class Batcher:
 
         It can't if a card must be looked up first, or there is no room.
         """
-        command = call.command
-        size_bytes = bytes_held(command)
-        if (
-            self._is_draining
-            or ((command.card or self._cards.learning) and self._cards.must_learn(chain_id, (command,)))
-            or self._backlog.size_bytes + size_bytes > self._queue_bytes_max
-            or self._backlog.ops(chain_id) >= self._queue_ops_max
-        ):
+        command, cards = call.command, self._cards
+        if self._is_draining:
+            return False
+        if (command.card or cards.learning) and cards.must_learn(chain_id, (command,)):
+            return False
+        if not self._backlog.add(chain_id, 1, bytes_held(command)):
             return False
         call.trace_link = self._tracing.link()
-        self._backlog.add(chain_id, 1, size_bytes)
         self._lane_of(chain_id, command).put(chain_id, call)
         return True
 
     async def _take_on(self, chain_id: int, group: CallGroup, commands: Sequence[Command]) -> Outcome | None:
         """Queue the calls; or return what they are to be refused with."""
         size_bytes = sum(map(bytes_held, commands))
-        # What is larger than the whole queue is taken on when it has it for itself.
-        if self._backlog.size_bytes and self._backlog.size_bytes + size_bytes > self._queue_bytes_max:
+        if not self._backlog.has_memory(size_bytes):
             return Outcome.QUEUE_FULL
         if self._cards.must_learn(chain_id, commands):
             with self._backlog.reserved(size_bytes):
@@ -124,9 +118,8 @@ class Batcher:
                 return Outcome.STORAGE_UNAVAILABLE
         if self._is_draining:
             return Outcome.SHUTTING_DOWN
-        if self._backlog.ops(chain_id) + len(commands) > self._queue_ops_max:
+        if not self._backlog.add(chain_id, len(commands), size_bytes):
             return Outcome.QUEUE_FULL
-        self._backlog.add(chain_id, len(commands), size_bytes)
         for lane, call in zip(self._lanes_of(chain_id, group.calls), group.calls, strict=True):
             lane.put(chain_id, call)
         return None

@@ -11,10 +11,19 @@ pytest.importorskip("pygrpc_native")
 
 from pygrpc_native import EVENT_CALL, EVENT_CANCEL
 
+from loyalty.v1 import transaction_service_pb2
+from processor.rpc.admission import Admission
+from processor.rpc.authentication import Authenticator
 from processor.rpc.native_transport import NativeTransport
+from processor.rpc.observation import UNOBSERVED, Observer
+from processor.rpc.transactions import TransactionService
+from processor.rpc.unary import UnaryMethod
 from processor.tracing import NO_SPAN
+from tests.unit.rpc_harness import AUTHORIZATION, KEY_ID, Keys, Queue
+from tests.unit.rpc_requests import accrue_request
 
-NO_DETAILS = ((), "ipv4:127.0.0.1:1", None)
+PEER = "ipv4:127.0.0.1:1"
+NO_DETAILS = ((), PEER, None)
 
 
 class Method:
@@ -40,3 +49,119 @@ async def test_a_call_that_is_cancelled_before_it_begins_leaves_nothing() -> Non
 
     assert transport._calls == {}
     assert not transport._is_taken.locked()
+
+
+class Front:
+    """Notes by call how it was answered: the status' number."""
+
+    bound_port = 1
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+
+    def respond(self, call_id: int, *_: object) -> None:
+        self.codes[call_id] = 0
+
+    def fail(self, call_id: int, code: int, *_: object) -> None:
+        self.codes[call_id] = code
+
+
+class Served:
+    """Accrue over a native transport without a network, by a caller who was verified before."""
+
+    def __init__(self) -> None:
+        self.keys, self.queue, self.front = Keys(), Queue(), Front()
+        self.admission = Admission(Authenticator(self.keys), message_bytes_max=1_000, calls_max=10)
+        reader: Any = None
+        service = TransactionService(self.queue, reader, self.keys, reader)
+        descriptor = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
+        observer = Observer(descriptor.methods_by_name["Accrue"], UNOBSERVED)
+        method = UnaryMethod(service.Accrue, self.admission, observer)
+        front: Any = self.front
+        self.transport = NativeTransport(front, [method], [], None, Path())  # type: ignore[arg-type]
+
+    def receive(self, *calls: tuple[int, tuple[str, str] | None]) -> None:
+        """Hand calls over in one breath, by id, each with its credentials."""
+        self._hand_over([self._event(call_id, credentials) for call_id, credentials in calls])
+
+    def cancel(self, call_id: int) -> None:
+        self._hand_over([(EVENT_CANCEL, call_id, 0, None, None, None)])
+
+    def _hand_over(self, events: list[Any]) -> None:
+        self.transport._is_taken.acquire()
+        self.transport._receive(events)
+
+    def _event(self, call_id: int, credentials: tuple[str, str] | None) -> Any:
+        data = accrue_request(f"key-{call_id}").SerializeToString()
+        metadata = (credentials,) if credentials else ()
+        key = credentials[1].encode() if credentials else PEER
+        return EVENT_CALL, call_id, 0, data, key, (metadata, PEER, None)
+
+    async def codes(self, count: int) -> dict[int, int]:
+        """Wait for so many answers."""
+        async with asyncio.timeout(20):
+            while len(self.front.codes) < count:  # noqa: ASYNC110 - the transport answers to no coroutine
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        return self.front.codes
+
+
+@pytest.fixture
+async def served() -> Served:
+    served = Served()
+    await served.admission.caller([AUTHORIZATION])
+    return served
+
+
+async def test_of_calls_that_come_together_each_has_the_caller_of_its_own_credentials(served: Served) -> None:
+    wrong = ("authorization", AUTHORIZATION[1][:-1] + "t")
+
+    served.receive(
+        (1, AUTHORIZATION), (2, None), (3, AUTHORIZATION), (4, wrong), (5, None), (6, AUTHORIZATION)
+    )
+
+    assert await served.codes(6) == {1: 0, 2: 16, 3: 0, 4: 16, 5: 16, 6: 0}
+    assert [command.idempotency_key for command in served.queue.submitted] == ["key-1", "key-3", "key-6"]
+    assert served.transport._calls == {}
+    assert served.admission.places.taken == 0
+
+
+async def test_a_key_that_is_revoked_is_refused_from_the_next_calls_on(served: Served) -> None:
+    served.receive((1, AUTHORIZATION))
+    await served.codes(1)
+    del served.keys.known[KEY_ID]
+
+    served.receive((2, AUTHORIZATION))
+
+    assert await served.codes(2) == {1: 0, 2: 16}
+
+
+async def test_a_reply_that_can_not_be_sent_fails_its_own_call_alone(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def respond(call_id: int, *_: object) -> None:
+        if call_id == 2:
+            raise ZeroDivisionError
+        served.front.codes[call_id] = 0
+
+    monkeypatch.setattr(served.front, "respond", respond)
+
+    served.receive((1, AUTHORIZATION), (2, AUTHORIZATION), (3, AUTHORIZATION))
+
+    assert await served.codes(3) == {1: 0, 2: 13, 3: 0}
+    assert served.admission.places.taken == 0
+
+
+async def test_a_started_call_that_is_cancelled_leaves_nothing(served: Served) -> None:
+    served.queue.is_open.clear()
+    served.receive((1, AUTHORIZATION), (2, AUTHORIZATION))
+    await served.queue.arrival(2)
+
+    served.cancel(1)
+    await asyncio.sleep(0.05)
+    served.queue.is_open.set()
+
+    assert await served.codes(1) == {2: 0}
+    assert served.queue.cancelled == 1
+    assert served.transport._calls == {}
+    assert served.admission.places.taken == 0
