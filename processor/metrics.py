@@ -19,7 +19,7 @@ from processor.call import Call
 from processor.domain.command import CALLED_KINDS, SALE_KINDS, Command, Kind
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
 from processor.domain.operation import Operation
-from processor.domain.outcomes import Outcome, is_recorded
+from processor.domain.outcomes import RECORDED_BELOW, Outcome
 from processor.labels import CHAINS, TERMINALS
 from processor.ports import Reply
 
@@ -233,13 +233,20 @@ class LedgerMetrics:
         self, chain_name: str, calls: Sequence[Call], replies: Sequence[Reply | None]
     ) -> None:
         """Count the replies of a batch that left no row; None stands for a call that nobody waited for."""
+        # Nearly always there is none.
+        pairs = [
+            (call.command, reply)
+            for call, reply in zip(calls, replies, strict=True)
+            if reply and (reply.replayed or reply.outcome >= RECORDED_BELOW)
+        ]
+        if not pairs:
+            return
         chain = CHAINS.label(chain_name)
-        pairs = [(call.command, reply) for call, reply in zip(calls, replies, strict=True) if reply]
         tally = Tally((command.kind, reply.outcome, reply.replayed) for command, reply in pairs)
         for (kind, outcome, is_replay), count in tally.items():
             if is_replay:
                 _replays_child(chain, kind).inc(count)
-            elif not is_recorded(outcome):
+            else:
                 _operations_child(chain, kind, outcome).inc(count)
         if any(outcome is Outcome.IDEMPOTENCY_KEY_REUSED for _, outcome, _ in tally):
             _count_conflicts(chain, pairs)
