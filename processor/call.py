@@ -53,7 +53,9 @@ class CallGroup:
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         self._done: asyncio.Future[None] = loop.create_future()
-        self.calls = [_GroupedCall(self, command, deadline, arrived, trace_link) for command in commands]
+        self.calls: list[Call] = [
+            _GroupedCall(self, command, deadline, arrived, trace_link) for command in commands
+        ]
         self._missing = len(self.calls)
 
     async def replies(self) -> list[Reply]:
