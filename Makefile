@@ -8,14 +8,21 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 
-# The service as it ships; `make COMPILED= ...` takes the sources instead.
-COMPILED ?= build/compiled
+# Where the service is put as it ships. Empty (`make COMPILED= ...`, or a Python without its C headers): the sources are taken.
+ifeq ($(origin COMPILED), undefined)
+COMPILED := $(shell $(PYTHON) -c 'import pathlib, sysconfig; \
+  print("build/compiled" if pathlib.Path(sysconfig.get_path("include"), "Python.h").exists() else "")')
+endif
+# What must be there for that, and how programs and tests are told to take it.
+shipped    := $(if $(COMPILED),$(COMPILED)/.stamp,sources)
+as_shipped := $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR))
+pytest     := $(PY) -m pytest $(if $(COMPILED),--compiled $(COMPILED))
 
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run compiled test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+.PHONY: help run compiled sources test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
         lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -27,6 +34,9 @@ run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreS
 	@$(BIN)/loyalty-processor run $(ARGS)
 
 compiled: build/compiled/.stamp ## Compile the service as it ships, into build/compiled
+
+sources:
+	@echo 'The service is not compiled, as it ships: COMPILED is empty, or Python has no Python.h (Debian: python3-dev)'
 
 test: $(VENV)/.dev $(VENV)/.replay $(shipped) ## Run the whole test suite on a real PostgreSQL (ARGS="-k name" narrows it)
 	@$(pytest) -n logical --maxprocesses 8 $(ARGS)
@@ -134,11 +144,8 @@ lint-repository: $(VENV)/.dev
 # What the last `make bench-growth` here has found, for the page of `make bench`.
 growth = $(if $(wildcard growth.json),--growth growth.json)
 
-# What is to be there before the service runs as it ships, how programs and tests are told to take it, and what it is made of.
-shipped    = $(if $(COMPILED),$(COMPILED)/.stamp)
-as_shipped = $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR))
-pytest     = $(PY) -m pytest $(if $(COMPILED),--compiled $(COMPILED))
-SOURCES   := $(shell find loyalty processor storage -type f -not -name '*.pyc')
+# What the service is made of.
+SOURCES := $(shell find loyalty processor storage -type f -not -name '*.pyc')
 
 # $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
 install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
