@@ -115,10 +115,12 @@ class MemberState(NamedTuple):
 class _Known(dict[bytes, MemberState]):
     """States by their bytes: one is asked for several times in an operation, and again by the next.
 
-    As objects they take up to ten times as much memory as their bytes, so the bytes are bounded: to those of
-    the largest batch, before and after it, whose members all have a lot for every day of a year.
+    They are bounded to those of the largest batch, before and after it, twice. As objects they take up to ten
+    times as much memory as their bytes, so the bytes are bounded, too: to those of one such batch whose members
+    all have a lot for every day of a year.
     """
 
+    _STATES_MAX: Final = 4_096
     _BYTES_MAX: Final = 6 * 1_048_576
 
     def __init__(self) -> None:
@@ -131,7 +133,7 @@ class _Known(dict[bytes, MemberState]):
         return state
 
     def put(self, data: bytes, state: MemberState) -> None:
-        if self._bytes > self._BYTES_MAX:
+        if len(self) >= self._STATES_MAX or self._bytes > self._BYTES_MAX:
             self.clear()
             self._bytes = 0
         self._bytes += len(data)
