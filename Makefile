@@ -16,7 +16,7 @@ endif
 # What must be there for that, and how programs and tests are told to take it.
 shipped    := $(if $(COMPILED),$(COMPILED)/.stamp,sources)
 as_shipped := $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR))
-pytest     := $(PY) -m pytest $(if $(COMPILED),--compiled $(COMPILED))
+pytest     := $(PY) -m pytest $(if $(COMPILED),--compiled=$(COMPILED))
 
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
