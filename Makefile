@@ -8,14 +8,18 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python
 
-# Where the service is put as it ships. Empty (`make COMPILED= ...`, or a Python without its C headers): the sources are taken.
+# The service as it ships, compiled. Empty (by `make COMPILED= ...`, or where Python has no C headers): the sources are taken.
 ifeq ($(origin COMPILED), undefined)
-COMPILED := $(shell $(PYTHON) -c 'import pathlib, sysconfig; \
-  print("build/compiled" if pathlib.Path(sysconfig.get_path("include"), "Python.h").exists() else "")')
+COMPILED := $(shell $(or $(wildcard $(PY)),$(PYTHON)) -c 'import pathlib, sys, sysconfig; \
+  has_headers = pathlib.Path(sysconfig.get_path("include"), "Python.h").exists(); \
+  print("build/compiled" if has_headers and sys.platform == "linux" else "")' 2>/dev/null)
 endif
-# What must be there for that, and how programs and tests are told to take it.
-shipped    := $(if $(COMPILED),$(COMPILED)/.stamp,sources)
-as_shipped := $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR))
+# What it is made of; the stamp is another one when a file is gone or has come.
+SOURCES := $(sort $(shell find loyalty processor storage -type f -not -name '*.pyc'))
+STAMP   := build/compiled/.stamp-$(firstword $(shell echo $(SOURCES) | cksum))
+# What must be there for it, and how programs and tests are told to take it.
+shipped    := $(if $(COMPILED),$(STAMP),sources)
+as_shipped := $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH="$(abspath $(COMPILED)):$(CURDIR)")
 pytest     := $(PY) -m pytest $(if $(COMPILED),--compiled=$(COMPILED))
 
 PROTOS := $(wildcard protos/loyalty/v1/*.proto)
@@ -33,7 +37,7 @@ help: ## Show this list
 run: $(VENV)/.project ## Start the processor with a demo on an embedded PostgreSQL (ARGS=--once: demo, then stop)
 	@$(BIN)/loyalty-processor run $(ARGS)
 
-compiled: build/compiled/.stamp ## Compile the service as it ships, into build/compiled
+compiled: $(STAMP) ## Compile the service as it ships, into build/compiled
 
 sources:
 	@echo 'The service is not compiled, as it ships: COMPILED is empty, or Python has no Python.h (Debian: python3-dev)'
@@ -80,8 +84,8 @@ bench-growth: $(VENV)/.dev $(shipped) ## Measure ledgers of up to 50 million row
 replay: $(VENV)/.replay $(shipped) ## Send a year of real receipts through a running service and audit the balances
 	@$(as_shipped) $(PY) -m benchmarks.replay $(ARGS)
 
-drill: $(VENV)/.dev ## Back a server up under load, lose it, recover it to a point in time, and prove the result
-	@$(PY) -m pytest -q -s tests/adversity/test_recovery.py
+drill: $(VENV)/.dev $(shipped) ## Back a server up under load, lose it, recover it to a point in time, and prove the result
+	@$(pytest) -q -s tests/adversity/test_recovery.py
 
 lock: $(VENV)/.base ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@$(call compile,requirements-bootstrap.lock,--group bootstrap)
@@ -144,9 +148,6 @@ lint-repository: $(VENV)/.dev
 # What the last `make bench-growth` here has found, for the page of `make bench`.
 growth = $(if $(wildcard growth.json),--growth growth.json)
 
-# What the service is made of.
-SOURCES := $(shell find loyalty processor storage -type f -not -name '*.pyc')
-
 # $(call install,lock): by uv; where it cannot (no wheel for the machine, an index only pip is configured for), by pip.
 install = { $(BIN)/uv pip install -q --system-certs --link-mode=copy --no-build --python $(PY) --require-hashes -r $(1) 2>$(VENV)/uv.log \
   || { echo 'uv could not (see $(VENV)/uv.log): pip installs instead, some 30 seconds longer'; \
@@ -192,11 +193,11 @@ $(VENV)/.project: pyproject.toml $(VENV)/.runtime
 build/venv/.installed: private PY := build/venv/bin/python
 build/venv/.installed: requirements-build.lock $(VENV)/.base
 	@echo 'Installing a compiler into build/venv (some 20 seconds, once)'
-	@$(PYTHON) -m venv build/venv
+	@$(VENV)/bin/python -m venv --clear build/venv
 	@$(call install,$<)
 	@touch $@
 
-build/compiled/.stamp: build/venv/.installed hatch_build.py pyproject.toml $(SOURCES) | $(VENV)/.base
+$(STAMP): build/venv/.installed hatch_build.py pyproject.toml $(SOURCES) | $(VENV)/.base
 	@echo 'Compiling the service as it ships (some minute, after each change of it)'
 	@rm -rf build/wheel build/compiled
 	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true build/venv/bin/python -m pip wheel -q --disable-pip-version-check \

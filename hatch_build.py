@@ -1,6 +1,7 @@
 """Compiles into a wheel what each operation goes through; docs/decisions/0025-compiled-where-it-serves.md."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from mypyc.build import mypycify
 from setuptools import Distribution
 
 # The same compiler wherever this is built, for any processor of the kind that builds it.
-_COMPILER = f"{sys.executable} -m ziglang cc -mcpu=baseline"
+_COMPILER = f"{shlex.quote(sys.executable)} -m ziglang cc -mcpu=baseline"
 # `make lint` checks the types, with all libraries there; here they need not be.
 _MYPY = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent", "--explicit-package-bases")
 
@@ -22,6 +23,8 @@ class CompiledModules(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before the wheel is put together. Raises SystemExit if a module can't be compiled."""
+        if version == "editable":
+            return
         self._folder = TemporaryDirectory()
         libraries = _compile(self._modules(), Path(self._folder.name))
         found = {str(path): str(path.relative_to(libraries)) for path in libraries.rglob("*.so")}
@@ -30,7 +33,8 @@ class CompiledModules(BuildHookInterface[Any]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called when the wheel is there."""
-        self._folder.cleanup()
+        if version != "editable":
+            self._folder.cleanup()
 
     def _modules(self) -> list[str]:
         compiled, others = self._matching("compiled"), self._matching("not-compiled")
@@ -45,7 +49,7 @@ def _compile(modules: Iterable[str], folder: Path) -> Path:
     os.environ.setdefault("CC", _COMPILER)
     os.environ["ZIG_GLOBAL_CACHE_DIR"] = os.environ["ZIG_LOCAL_CACHE_DIR"] = str(folder / "zig")
     extensions = mypycify(
-        [*_MYPY, *modules],
+        [*_MYPY, f"--cache-dir={folder / 'mypy'}", *modules],
         opt_level="2",
         debug_level="0",
         multi_file=True,  # all processors at once

@@ -100,10 +100,12 @@ class Batcher:
             return False
         if (command.card or cards.learning) and cards.must_learn(chain_id, (command,)):
             return False
+        lane = self._lane_of(chain_id, command)
+        call.trace_link = self._tracing.link()
+        # Nothing may fail between these two.
         if not self._backlog.add(chain_id, 1, bytes_held(command)):
             return False
-        call.trace_link = self._tracing.link()
-        self._lane_of(chain_id, command).put(chain_id, call)
+        lane.put(chain_id, call)
         return True
 
     async def _take_on(self, chain_id: int, group: CallGroup, commands: Sequence[Command]) -> Outcome | None:
@@ -118,9 +120,11 @@ class Batcher:
                 return Outcome.STORAGE_UNAVAILABLE
         if self._is_draining:
             return Outcome.SHUTTING_DOWN
+        lanes = self._lanes_of(chain_id, group.calls)
+        # Nothing may fail between these two.
         if not self._backlog.add(chain_id, len(commands), size_bytes):
             return Outcome.QUEUE_FULL
-        for lane, call in zip(self._lanes_of(chain_id, group.calls), group.calls, strict=True):
+        for lane, call in zip(lanes, group.calls, strict=True):
             lane.put(chain_id, call)
         return None
 

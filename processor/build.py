@@ -1,5 +1,6 @@
 """What serves: its version, and whether the modules that every operation goes through are compiled."""
 
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ class Build(NamedTuple):
     is_compiled: bool
 
 
+@cache
 def this_build() -> Build:
     """Look where the modules come from."""
     settling = find_spec("processor.settlement")

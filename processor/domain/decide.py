@@ -7,8 +7,7 @@ from typing import Final
 from processor.domain.account import Account
 from processor.domain.adjustment import decide_adjustment
 from processor.domain.command import SALE_KINDS, Command, Kind
-from processor.domain.decision import NO_DETAILS, AppliedRule, Decision, Refusal
-from processor.domain.effects import NO_EFFECTS
+from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
@@ -88,7 +87,7 @@ def _decide_plain_sale(account: Account, command: Command, program: Program) -> 
         earned = earned_points(program, command.receipt.total_minor - redeemed_minor)
     if earned:
         rules += (AppliedRule("earning", earned),)
-    return Decision(_APPLIED, earned, wanted, redeemed_minor, NO_DETAILS, 0, None, 0, 0, NO_EFFECTS, rules)
+    return Decision(_APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
 
 
 def _refuse_redemption(account: Account, command: Command, program: Program) -> None:

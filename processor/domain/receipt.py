@@ -4,7 +4,7 @@ from typing import Final
 
 from processor.domain.account import Account
 from processor.domain.command import Command
-from processor.domain.decision import NO_DETAILS, Decision, Refusal
+from processor.domain.decision import Decision, Refusal
 from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
 from processor.domain.rules import basic_steps
@@ -37,14 +37,11 @@ def _decision(sale: Sale) -> Decision:
         sale.earned_points,
         sale.redeemed_points,
         sum(sale.redeemed_minor),
-        NO_DETAILS,
-        sum(sale.discounts_minor),
-        None,
-        sale.shortfall_points,
-        0,
-        sale.effects(),
-        tuple(sale.applied_rules),
-        tuple(sale.flags),
+        discount_minor=sum(sale.discounts_minor),
+        shortfall_points=sale.shortfall_points,
+        effects=sale.effects(),
+        applied_rules=tuple(sale.applied_rules),
+        flags=tuple(sale.flags),
     )
 
 

@@ -137,16 +137,13 @@ class Sale:
     def effects(self) -> Effects:
         """All that the sale does to the member's state."""
         return Effects(
-            self.lots,
-            (),
-            (),
-            self.undated_expires_at_us,
-            self.qualified,
-            self.tier_base,
-            self.counted,
-            self._shares() if self.command.receipt.lines else (),
-            (),
-            self.shortfall_points,
+            lots=self.lots,
+            undated_expires_at_us=self.undated_expires_at_us,
+            qualified=self.qualified,
+            tier_base=self.tier_base,
+            counted=self.counted,
+            shares=self._shares() if self.command.receipt.lines else (),
+            shortfall_points=self.shortfall_points,
         )
 
     def _shares(self) -> tuple[tuple[int, int, int, int], ...]:

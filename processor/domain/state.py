@@ -115,9 +115,9 @@ class MemberState(NamedTuple):
 class _Known(dict[bytes, MemberState]):
     """States by their bytes: one is asked for several times in an operation, and again by the next.
 
-    They are bounded to those of the largest batch, before and after it, twice. As objects they take up to ten
-    times as much memory as their bytes, so the bytes are bounded, too: to those of one such batch whose members
-    all have a lot for every day of a year.
+    There are at most those of two of the largest batches, before and after them. As objects they take up to
+    ten times as much memory as their bytes, so these are bounded, too: to those of one such batch, whose
+    members all have a lot for every day of a year.
     """
 
     _STATES_MAX: Final = 4_096

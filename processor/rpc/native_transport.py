@@ -8,7 +8,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
+from processor.defects import report_defect
 from processor.domain.outcomes import Outcome
 from processor.ports import Reply
 from processor.rpc.authentication import AUTHORIZATION, Metadata
@@ -207,7 +208,14 @@ class NativeTransport:
             if call.reply:
                 self._send_reply(call, call.reply)
         for method, calls in by_method.items():
+            self._note(method, calls)
+
+    def _note(self, method: UnaryMethod, calls: list[StartedCall]) -> None:
+        """A defect must not cost the calls of other methods."""
+        try:
             method.finish(calls)
+        except Exception as defect:  # noqa: BLE001 - the tills have their replies
+            report_defect("calls not noted", defect, method=method.observer.method)
 
     def _send_reply(self, call: StartedCall, reply: Reply) -> None:
         """A defect must not cost the other calls."""
@@ -216,7 +224,9 @@ class NativeTransport:
             self._send(call.call_id, call.ending, reply.body)
         except Exception as defect:  # noqa: BLE001 - the till is told so
             call.ending = ending_of(reply_to_defect(defect, call.method.observer.method))
-            self._send(call.call_id, call.ending)
+            # It may be the sending itself that fails.
+            with suppress(Exception):
+                self._send(call.call_id, call.ending)
 
     async def _answer(
         self,

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +29,12 @@ USER: Final = 10_001
 INSTALLED: Final = (
     "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
 )
+PYTHON_H: Final = Path(sysconfig.get_path("include"), "Python.h")
 
 pytestmark = [
     pytest.mark.xdist_group("image"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a root directory"),
+    pytest.mark.skipif(not PYTHON_H.exists(), reason="without Python.h nothing can be compiled"),
     pytest.mark.timeout(600),  # the first of these tests builds the image
 ]
 

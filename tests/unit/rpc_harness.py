@@ -104,7 +104,9 @@ class Queue:
 
         def give(done: asyncio.Task[list[Reply]]) -> None:
             watching.cancel()
-            if not done.cancelled():
+            if done.cancelled() or done.exception():
+                call.cancel()
+            else:
                 call.answer(*done.result())
 
         submitting.add_done_callback(give)

@@ -76,9 +76,9 @@ class Served:
         service = TransactionService(self.queue, reader, self.keys, reader)
         descriptor = transaction_service_pb2.DESCRIPTOR.services_by_name["TransactionService"]
         observer = Observer(descriptor.methods_by_name["Accrue"], UNOBSERVED)
-        method = UnaryMethod(service.Accrue, self.admission, observer)
+        self.method = UnaryMethod(service.Accrue, self.admission, observer)
         front: Any = self.front
-        self.transport = NativeTransport(front, [method], [], None, Path())  # type: ignore[arg-type]
+        self.transport = NativeTransport(front, [self.method], [], None, Path())  # type: ignore[arg-type]
 
     def receive(self, *calls: tuple[int, tuple[str, str] | None]) -> None:
         """Hand calls over in one breath, by id, each with its credentials."""
@@ -149,6 +149,39 @@ async def test_a_reply_that_can_not_be_sent_fails_its_own_call_alone(
     served.receive((1, AUTHORIZATION), (2, AUTHORIZATION), (3, AUTHORIZATION))
 
     assert await served.codes(3) == {1: 0, 2: 13, 3: 0}
+    assert served.admission.places.taken == 0
+
+
+async def test_a_call_that_nothing_can_be_sent_to_costs_no_other_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(call_id: int, *_: object) -> None:
+        if call_id == 1:
+            raise ZeroDivisionError
+        served.front.codes[call_id] = 0
+
+    monkeypatch.setattr(served.front, "respond", send)
+    monkeypatch.setattr(served.front, "fail", send)
+
+    served.receive((1, AUTHORIZATION), (2, AUTHORIZATION), (3, AUTHORIZATION))
+
+    assert await served.codes(2) == {2: 0, 3: 0}
+    assert served.transport._calls == {}
+    assert served.admission.places.taken == 0
+
+
+async def test_a_defect_in_noting_calls_costs_neither_replies_nor_places(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(_calls: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(served.method.observer, "finish", finish)
+
+    served.receive((1, AUTHORIZATION), (2, AUTHORIZATION))
+
+    assert await served.codes(2) == {1: 0, 2: 0}
+    assert served.transport._calls == {}
     assert served.admission.places.taken == 0
 
 

@@ -88,15 +88,16 @@ def _keep(sale: Sale, limit: Limit, counted: Counted) -> None:
 
 
 @lru_cache(_CACHED)
-def _bounds(limit: Limit) -> list[_Bound]:
-    """Those that are set."""
+def _bounds(limit: Limit) -> tuple[_Bound, ...]:
+    """Those that are set; the columns of a tally are named after periods."""
     period = limit.period
     allowed = limit.operations, limit.earned_points, limit.redeemed_points
-    return [
+    bounds = [
         _Bound(name, most, Tally._fields.index(f"{period}_{name}"))
         for name, most in zip(_BOUNDS, allowed, strict=True)
         if most
     ]
+    return tuple(bounds)
 
 
 def _exceed(sale: Sale, limit: Limit, bound: _Bound, used: int) -> None:
