@@ -54,6 +54,7 @@ LABELS: Final[Mapping[str, str]] = {
         " them; all others share `other`"
     ),
     "version": "the version of the service",
+    "compiled": "`true` if what every operation goes through is compiled, else `false`",
     "worker": "the worker's place in its server, from 0; a successor continues it",
 }
 
