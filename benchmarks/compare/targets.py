@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.compare.figures import Figure, Figures
 from benchmarks.compare.names import (
+    BASKET,
     BATCH,
     CHAINS,
     GROWTH,
@@ -18,6 +19,7 @@ from benchmarks.compare.names import (
     OVERLOAD_BATCH,
     OVERLOAD_NATIVE,
     OVERLOAD_UNARY,
+    RICH,
     UNARY,
 )
 
@@ -59,6 +61,8 @@ TARGETS: Final[Sequence[Target]] = (
     _at_least("unary, grpcio: throughput to an empty handler's", UNARY, "throughput_to_empty_handler", 0.6),
     _at_least("unary, native: throughput to row-at-a-time's", NATIVE, "throughput_to_row_at_a_time", 5),
     _at_least("unary, grpcio: throughput to row-at-a-time's", UNARY, "throughput_to_row_at_a_time", 5),
+    _at_most("rich program: server CPU to a plain accrual's", RICH, "server_to_unary", 1.25),
+    _at_most("checkout of 30 lines, rich program: the same", BASKET, "server_to_unary", 2.0),
     _at_most("idle, native: p50 of a call to its transaction's", IDLE_NATIVE, "p50_to_transaction", 2.5),
     _at_most("idle, grpcio: p50 of a call to its transaction's", IDLE, "p50_to_transaction", 2.5),
     _at_most("half of the peak, native: p99 to p50", HALF_PEAK_NATIVE, "p99_to_p50", 10),

@@ -87,7 +87,7 @@ class Effects(NamedTuple):
 
 
 NO_EFFECTS: Final = Effects()
-SUBJECTS_MAX: Final = 8
+SUBJECTS_MAX: Final = 64
 _CACHED: Final = 64
 
 

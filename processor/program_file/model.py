@@ -220,8 +220,8 @@ class Tiers(Section):
 
 
 class Expiry(Section):
-    after_days: Annotated[int | None, _whole(1, _DAYS_MAX)] = None
-    after_months: Annotated[int | None, _whole(1, _MONTHS_MAX)] = None
+    after_days: Annotated[int | None, _whole(0, _DAYS_MAX)] = None
+    after_months: Annotated[int | None, _whole(0, _MONTHS_MAX)] = None
     end_of: Annotated[Literal["day", "month", "year"] | None, Field(description="day, month or year")] = None
     sliding_days: Annotated[int | None, _whole(1, _DAYS_MAX)] = None
 

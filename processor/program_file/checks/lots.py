@@ -1,13 +1,14 @@
 """From when on points can be spent, until when, and what becomes of those that come back."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from processor.domain.program_document import ProgramDocument
 from processor.domain.program_sections import ExpiryDocument
 from processor.program_file.checks.contradiction import Contradiction, empty_section, exactly_one
 
 _SHORTEST_MONTH_DAYS: Final = 28
+_KINDS: Final[tuple[Literal["after_days", "after_months"], ...]] = ("after_days", "after_months")
 
 
 def check_lots(document: ProgramDocument) -> Iterator[Contradiction]:
@@ -23,10 +24,20 @@ def check_lots(document: ProgramDocument) -> Iterator[Contradiction]:
     if "sliding_days" in expiry and "end_of" in expiry:
         reason = "goes with after_days or after_months only, not with sliding_days"
         yield Contradiction(("lots", "expiry", "end_of"), reason)
+    yield from _check_none_later(expiry)
     least_days = _least_days(expiry)
-    if least_days is not None and lots.get("pending_days", 0) >= least_days:
-        reason = f"must be below {least_days:,}: points would expire before they could be spent"
+    if least_days is not None and lots.get("pending_days", 0) > least_days:
+        reason = f"must be at most {least_days:,}: points would expire before they could be spent"
         yield Contradiction(("lots", "pending_days"), reason)
+
+
+def _check_none_later(expiry: ExpiryDocument) -> Iterator[Contradiction]:
+    """0 stands for the present month or year."""
+    for kind in _KINDS:
+        if expiry.get(kind) == 0 and expiry.get("end_of") not in ("month", "year"):
+            yield Contradiction(
+                ("lots", "expiry", kind), "must be at least 1, but with end_of: month or year"
+            )
 
 
 def _least_days(expiry: ExpiryDocument) -> int | None:
