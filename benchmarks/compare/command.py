@@ -18,7 +18,7 @@ from processor.domain.failures import StorageFailure
 from storage.embedded import EmbeddedPostgresError
 
 _MEMBERS: Final = 1_000_000
-_SECONDS: Final = 2.0
+_SECONDS: Final = 1.5
 _QUICK_MEMBERS: Final = 100_000
 _QUICK_SECONDS: Final = 0.4
 
