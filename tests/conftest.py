@@ -4,6 +4,7 @@ One server serves the whole run. Under xdist the controller starts it, so that i
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -97,6 +98,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--transport") == "native":
         DEFAULTS["transport"] = "native"
+    # In the background of a script Ctrl-C is ignored, and would be by all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PYTHONPATH"] = str(config.rootpath)
     if compiled := config.getoption("--compiled"):
         os.environ["PYTHONPATH"] = f"{Path(compiled).resolve()}{os.pathsep}{config.rootpath}"
