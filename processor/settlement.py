@@ -7,7 +7,7 @@ from processor.batch_state import BatchState
 from processor.call import Call
 from processor.defects import report_defect
 from processor.domain.account import Account, CardStatus
-from processor.domain.admission import barred
+from processor.domain.admission import barred, is_over
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.command import (
@@ -204,10 +204,11 @@ class Settlement:
         account = self._state.account(member_id)
         if not account:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
-        if refused := barred(account.status, card_status, command):
+        refused = barred(account.status, card_status, command)
+        if refused and not is_over(command, account.status):
             return self._refuse(refused)
         account = self._mature(account) if account.state else account
-        return self._decide(command, payload, lines, account)
+        return self._decide(command, payload, lines, account, refused)
 
     def _is_too_early(self, command: Command) -> bool:
         """Whether it comes before the first use that makes the member: members are made for a whole batch."""
@@ -215,9 +216,13 @@ class Settlement:
             self._strangers.discard(command.card)
         return command.card in self._strangers
 
-    def _decide(self, command: Command, payload: bytes, lines: str, account: Account) -> Reply:
+    def _decide(
+        self, command: Command, payload: bytes, lines: str, account: Account, barred_for: Outcome | None
+    ) -> Reply:
         program = self._program_for(command)
         situation = self._situation
+        if barred_for:
+            situation = situation._replace(barred=barred_for)
         if command.original_key:
             original = self._state.original(account.member_id, command.original_key)
             situation = situation._replace(original=original)

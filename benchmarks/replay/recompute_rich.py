@@ -184,9 +184,9 @@ class Household:
         by_points = self._pay_with_points(call, lines, left)
         redeemed_points, shortfall_points = call.redeem_points, 0
         spent = _split(redeemed_points, by_points if any(by_points) else amounts, lines)
-        if redeemed_points > self.available_points:
-            shortfall_points = redeemed_points - self.available_points
-            redeemed_points -= shortfall_points
+        taken_points = min(redeemed_points, self.available_points, OFFLINE_POINTS_MAX)
+        if call.is_offline and taken_points < redeemed_points:
+            redeemed_points, shortfall_points = taken_points, redeemed_points - taken_points
             spent = _split(redeemed_points, spent, lines)
         paid = [minor - points_minor for minor, points_minor in zip(left, by_points, strict=True)]
         weighted = [minor * _weight_percent(line) for minor, line in zip(paid, lines, strict=True)]
@@ -221,8 +221,6 @@ class Household:
             0 if line.category in TAKE_NO_POINTS else minor for line, minor in zip(lines, left, strict=True)
         ]
         limit = min(sum(left) * MAXIMUM_SHARE_PERCENT // 100, sum(payable))
-        if call.is_offline and call.redeem_points > OFFLINE_POINTS_MAX:
-            raise Refused("OFFLINE_LIMIT_EXCEEDED")
         if not call.is_offline and 0 < call.redeem_points < MINIMUM_POINTS:
             raise Refused("REDEMPTION_BELOW_MINIMUM")
         if not call.is_offline and call.redeem_points > limit:

@@ -9,9 +9,7 @@ _FILES: Final = {"plain": "program.yaml", "rich": "program-rich.yaml"}
 _OF_REDEMPTIONS: Final = frozenset(
     {"INSUFFICIENT_POINTS", "REDEMPTION_BELOW_MINIMUM", "REDEMPTION_ABOVE_LIMIT"}
 )
-_OF_OFFLINE_SALES_AND_RETURNS: Final = frozenset(
-    {"OFFLINE_LIMIT_EXCEEDED", "NOT_REVERSIBLE", "RETURN_ABOVE_ORIGINAL"}
-)
+_OF_RETURNS: Final = frozenset({"NOT_REVERSIBLE", "RETURN_ABOVE_ORIGINAL"})
 
 
 class Rules(StrEnum):
@@ -28,4 +26,4 @@ class Rules(StrEnum):
     @property
     def expected_refusals(self) -> frozenset[str]:
         """The reasons that are part of the replay."""
-        return _OF_REDEMPTIONS | (_OF_OFFLINE_SALES_AND_RETURNS if self is Rules.RICH else frozenset())
+        return _OF_REDEMPTIONS | (_OF_RETURNS if self is Rules.RICH else frozenset())

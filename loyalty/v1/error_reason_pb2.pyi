@@ -98,13 +98,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REWARD_NOT_AVAILABLE: _ErrorReason.ValueType  # 44
     """FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
     `why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
-    member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
-    under a new key; Quote lists what can be had.
+    member has too few), `limit` (the receipt or the day takes no more points) or `goods` (nothing is left on
+    the receipt that it is for and that points may pay). The till: leave it out, under a new key; Quote lists
+    what can be had.
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
     terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-    and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
+    and `used`, this call and what is held included. The till: sell without points; a new call in the next period may succeed, under a new key.
     """
     ERROR_REASON_QUOTE_OUTDATED: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
@@ -116,8 +117,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 47
     """FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at
-    once; metadata has `limit_points` and `redeem_points`. The till: nothing; the sale stands, and the operator
-    settles the points.
+    once; metadata has `limit_points` and `redeem_points`. Only repeats of calls that an earlier version of the
+    service refused get it: now such a sale is applied, with what is beyond the limit as its shortfall_points.
+    The till: nothing; the sale stands, and the operator settles the points.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 50
     """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the
@@ -259,13 +261,14 @@ member and the program.
 ERROR_REASON_REWARD_NOT_AVAILABLE: ErrorReason.ValueType  # 44
 """FAILED_PRECONDITION, recorded. The member can't have a reward for this receipt; metadata has `reward_id` and
 `why`: `not_offered` (the program has none of this id), `segment` (it is for other members), `points` (the
-member has too few) or `goods` (nothing is left on the receipt that it is for). The till: leave it out,
-under a new key; Quote lists what can be had.
+member has too few), `limit` (the receipt or the day takes no more points) or `goods` (nothing is left on
+the receipt that it is for and that points may pay). The till: leave it out, under a new key; Quote lists
+what can be had.
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
 terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-and `used`, this call included. The till: sell without points; a new call in the next period may succeed, under a new key.
+and `used`, this call and what is held included. The till: sell without points; a new call in the next period may succeed, under a new key.
 """
 ERROR_REASON_QUOTE_OUTDATED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
@@ -277,8 +280,9 @@ the customer a new Quote and check out with its token, under a new key; or check
 """
 ERROR_REASON_OFFLINE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 47
 """FAILED_PRECONDITION, recorded. More points were redeemed offline than the program lets a till redeem at
-once; metadata has `limit_points` and `redeem_points`. The till: nothing; the sale stands, and the operator
-settles the points.
+once; metadata has `limit_points` and `redeem_points`. Only repeats of calls that an earlier version of the
+service refused get it: now such a sale is applied, with what is beyond the limit as its shortfall_points.
+The till: nothing; the sale stands, and the operator settles the points.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 50
 """RESOURCE_EXHAUSTED with google.rpc.RetryInfo, not recorded. A queue of the server is full. The till: send the

@@ -353,9 +353,9 @@ class Operation(_message.Message):
     pending_points: _builtins.int
     """Points that can't be spent yet after this operation."""
     shortfall_points: _builtins.int
-    """Points that were to be taken and that the member did not have: spent before goods came back, or redeemed
-    offline. The program decides whether they are a debt (then they are 0 here), lost, or kept back from the
-    refund.
+    """Points that were to be taken and could not be. Those that the member did not have: spent before goods came
+    back, or redeemed offline; the program decides whether they are a debt (then they are 0 here), lost, or kept
+    back from the refund. And those that were redeemed offline beyond the program's limit.
     """
     shortfall_minor: _builtins.int
     """What the till keeps back from the refund for shortfall_points, in minor units."""
@@ -388,7 +388,8 @@ class Operation(_message.Message):
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The soft limits of the program that this operation exceeds: "scope.period.bound", such as
-        "card.day.operations". It was applied all the same.
+        "card.day.operations". Of a capture or an offline sale, which no limit refuses, the hard ones too;
+        "offline.redeem_points_max" if an offline sale redeemed more than that. It was applied all the same.
         """
 
     @_builtins.property

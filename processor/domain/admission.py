@@ -24,5 +24,14 @@ def barred(member_status: int, card_status: int, command: Command) -> Outcome | 
     return Outcome.MEMBER_CLOSED if member_status == _MEMBER_CLOSED else None
 
 
+def is_over(command: Command, member_status: int) -> bool:
+    """Whether it is a sale that is recorded although its card is barred now: the till could not know.
+
+    The sale earns what it earns, and what was paid with points is a shortfall: whoever blocks or replaces a
+    card does so to keep the points.
+    """
+    return command.offline and member_status != _MEMBER_CLOSED
+
+
 def _spends(command: Command) -> bool:
     return bool(command.redeem_points or command.reward_ids or command.kind in _SPENDING_KINDS)

@@ -52,6 +52,16 @@ class Counted(NamedTuple):
     redeemed_points: int
 
 
+class Uncounted(NamedTuple):
+    """Points that no longer count for a subject's hour and day, because their operation is undone."""
+
+    subject: int
+    hour: int
+    day: int
+    earned_points: int
+    redeemed_points: int
+
+
 class LineShare(NamedTuple):
     """A line's part of what a receipt earned and of what paid for it."""
 
@@ -84,6 +94,7 @@ class Effects(NamedTuple):
     shares: tuple[tuple[int, int, int, int], ...] = ()
     returned: tuple[ReturnedPart, ...] = ()
     shortfall_points: int = 0
+    uncounted: tuple[Uncounted, ...] = ()
 
 
 NO_EFFECTS: Final = Effects()
@@ -105,6 +116,8 @@ def apply_effects(state: MemberState, effects: Effects) -> MemberState:
         qualification = _qualify(qualification, effects)
     if effects.counted:
         tallies = _count(tallies, effects.counted)
+    if effects.uncounted:
+        tallies = _uncount(tallies, effects.uncounted)
     return MemberState(lots, pending, holds, undated_expires_at_us, qualification, tallies)
 
 
@@ -176,6 +189,32 @@ def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tall
         tally = by_subject.pop(count.subject, None)
         by_subject[count.subject] = count_operation(tally, count)
     return tuple(by_subject.values())[-SUBJECTS_MAX:]
+
+
+def _uncount(tallies: tuple[Tally, ...], uncounted: Sequence[Uncounted]) -> tuple[Tally, ...]:
+    by_subject = {each.subject: each for each in uncounted}
+    return tuple(
+        [
+            _without(tally, by_subject[tally.subject]) if tally.subject in by_subject else tally
+            for tally in tallies
+        ]
+    )
+
+
+def _without(tally: Tally, uncounted: Uncounted) -> Tally:
+    """The operation itself stays counted. A card may have been forgotten since, and counted anew."""
+    _, hour, day, earned, redeemed = uncounted
+    if tally.hour == hour:
+        tally = tally._replace(
+            hour_earned_points=max(tally.hour_earned_points - earned, 0),
+            hour_redeemed_points=max(tally.hour_redeemed_points - redeemed, 0),
+        )
+    if tally.day == day:
+        tally = tally._replace(
+            day_earned_points=max(tally.day_earned_points - earned, 0),
+            day_redeemed_points=max(tally.day_redeemed_points - redeemed, 0),
+        )
+    return tally
 
 
 @lru_cache(_CACHED)

@@ -14,6 +14,7 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
+    Uncounted,
 )
 from processor.domain.state import Hold, Lot
 
@@ -31,13 +32,26 @@ _COUNTED: Final = 7
 _SHARES: Final = 8
 _RETURNED: Final = 9
 _SHORTFALL: Final = 10
+_UNCOUNTED: Final = 11
 
 
 def encode_effects(effects: Effects) -> bytes:
     """Little-endian 64-bit integers: number and length of each part that is not empty, and its content."""
     if effects is NO_EFFECTS:
         return b""
-    lots, opened, closed, undated_us, qualified, tier_base, counted, shares, returned, shortfall = effects
+    (
+        lots,
+        opened,
+        closed,
+        undated_us,
+        qualified,
+        tier_base,
+        counted,
+        shares,
+        returned,
+        shortfall,
+        uncounted,
+    ) = effects
     numbers: list[int] = []
     for section, rows in (
         (_LOTS, lots),
@@ -45,6 +59,7 @@ def encode_effects(effects: Effects) -> bytes:
         (_COUNTED, counted),
         (_SHARES, shares),
         (_RETURNED, returned),
+        (_UNCOUNTED, uncounted),
     ):
         if rows:
             numbers += (section, len(rows) * len(rows[0]), *chain.from_iterable(rows))
@@ -99,4 +114,5 @@ _READERS: Final[dict[int, tuple[str, Callable[[Sequence[int]], Any]]]] = {
     _SHARES: ("shares", lambda numbers: tuple(zip(*[iter(numbers)] * _SHARE_WIDTH, strict=True))),
     _RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
     _SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
+    _UNCOUNTED: ("uncounted", lambda numbers: _rows(Uncounted, numbers)),
 }

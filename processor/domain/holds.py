@@ -4,17 +4,16 @@ from hashlib import blake2b
 from typing import Final
 
 from processor.domain.account import Account
-from processor.domain.calendar import day_of
 from processor.domain.command import Command, Kind
 from processor.domain.decision import AppliedRule, Decision, Refusal
-from processor.domain.effects import Counted, Effects, LotChange
+from processor.domain.effects import Effects, LotChange
 from processor.domain.lots import draw, drawn_slices, give_back
 from processor.domain.maturity import release, undated_expiry_us
 from processor.domain.outcomes import Outcome
 from processor.domain.points import redemption_value_minor
 from processor.domain.program import Program
-from processor.domain.rules.limits import counted_for
-from processor.domain.rules.payment import insufficient, redeemed_on_day
+from processor.domain.rules.limits import flag_limits_of_capture, keep_limits_of_hold
+from processor.domain.rules.payment import bounded_points, insufficient
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, Lot, MemberState, decode_state
 
@@ -27,9 +26,10 @@ def hold_id_of(idempotency_key: str) -> int:
 
 
 def decide_hold(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
-    """Raises Refusal: minimum, limit, balance, too many open holds."""
+    """Raises Refusal: minimum, limit, balance, too many open holds, velocity limits."""
     state = decode_state(account.state)
     _refuse_hold(account, state, command, program, situation)
+    kept = keep_limits_of_hold(state, command, program, situation)
     seconds = command.hold_seconds or program.holds.default_seconds
     expires_at_us = situation.now_us + min(seconds, program.holds.maximum_seconds) * _US
     drawn = draw(state, account.balance_points, command.points)
@@ -37,8 +37,9 @@ def decide_hold(account: Account, command: Command, program: Program, situation:
     return Decision(
         Outcome.APPLIED,
         redeemed_minor=redemption_value_minor(program, command.points),
-        effects=Effects(lots=drawn, opened_holds=(hold,)),
+        effects=Effects(lots=drawn, opened_holds=(hold,), counted=kept.counted),
         applied_rules=(AppliedRule("holds"),),
+        flags=tuple(kept.flags),
         hold_expires_at_us=expires_at_us,
     )
 
@@ -53,7 +54,7 @@ def _refuse_hold(
             redeem_points=command.points,
         )
     limit_points = _points_limit(state, program, situation)
-    if limit_points is not None and command.points > limit_points:
+    if command.points > limit_points:
         raise Refusal(Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=limit_points, redeem_points=command.points)
     available_points = state.available_points(account.balance_points)
     if command.points > available_points:
@@ -65,20 +66,11 @@ def _refuse_hold(
         raise Refusal(Outcome.TOO_MANY_HOLDS, open_max=program.holds.open_max)
 
 
-def _points_limit(state: MemberState, program: Program, situation: Situation) -> int | None:
-    """The most points of an order, as far as it does not depend on its receipt; None if there is no such.
-
-    What is held already counts for today.
-    """
+def _points_limit(state: MemberState, program: Program, situation: Situation) -> int:
+    """The most points of an order, as far as it does not depend on its receipt."""
     if not program.maximum_share_percent:
         return 0
-    payment, limits = program.payment, []
-    if payment.receipt_points_max:
-        limits.append(payment.receipt_points_max)
-    if payment.day_points_max:
-        used = redeemed_on_day(state, day_of(situation.now_us, program.timezone)) + state.held_points
-        limits.append(max(payment.day_points_max - used, 0))
-    return min(limits, default=None)
+    return bounded_points(program, state, situation.now_us, 0)
 
 
 def decide_capture(account: Account, command: Command, program: Program, situation: Situation) -> Decision:
@@ -89,26 +81,20 @@ def decide_capture(account: Account, command: Command, program: Program, situati
     if points > hold.points:
         raise Refusal(Outcome.CAPTURE_ABOVE_HOLD, held_points=hold.points, points=points)
     value_minor = redemption_value_minor(program, points)
+    kept = flag_limits_of_capture(state, command, program, situation, points)
+    effects = _capture(account, hold, points, program, situation.now_us)
     return Decision(
         Outcome.APPLIED,
         redeemed_points=points,
         redeemed_minor=value_minor,
         total_minor=value_minor,
-        effects=_capture(
-            account,
-            hold,
-            points,
-            program,
-            situation.now_us,
-            counted_for(program, command, situation.now_us, points),
-        ),
+        effects=effects._replace(counted=kept.counted),
         applied_rules=(AppliedRule("redemption", -points, value_minor),),
+        flags=tuple(kept.flags),
     )
 
 
-def _capture(
-    account: Account, hold: Hold, points: int, program: Program, now_us: int, counted: tuple[Counted, ...]
-) -> Effects:
+def _capture(account: Account, hold: Hold, points: int, program: Program, now_us: int) -> Effects:
     """As the ledger tells it: all slices come back, and what is captured is drawn from them."""
     state = decode_state(account.state)
     taken = _first_of(hold.slices, points)
@@ -120,7 +106,6 @@ def _capture(
         lots=back + give_back(state, account.balance_points, rest) + spent,
         closed_holds=(hold.hold_id,),
         undated_expires_at_us=undated_us,
-        counted=counted,
     )
 
 

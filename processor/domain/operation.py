@@ -68,6 +68,7 @@ class Original(NamedTuple):
     kind: Kind
     outcome: Outcome
     occurred_at_us: int
+    recorded_at_us: int
     earned_points: int
     redeemed_points: int
     total_minor: int
@@ -86,6 +87,7 @@ def original_from(operation: Operation) -> Original:
         operation.kind,
         operation.outcome,
         operation.occurred_at_us,
+        operation.recorded_at_us,
         operation.earned_points,
         operation.redeemed_points,
         operation.total_minor,

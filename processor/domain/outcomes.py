@@ -19,6 +19,7 @@ class Outcome(IntEnum):
     REWARD_NOT_AVAILABLE = 5
     LIMIT_EXCEEDED = 6
     QUOTE_OUTDATED = 7
+    # Not decided any more, but ledgers have it, and its repeats are answered.
     OFFLINE_LIMIT_EXCEEDED = 8
     HOLD_CAPTURED = 9
     HOLD_VOID = 10

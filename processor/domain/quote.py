@@ -54,9 +54,8 @@ def _redeemable_points(account: Account, command: Command, program: Program, sit
         sale = run_rules(account, command._replace(redeem_points=program.minimum_points), program, situation)
     except Refusal:
         return 0
-    spent_on_rewards = sale.redeemed_points - program.minimum_points
     sale.take_payment_back()
-    most = min(points_limit(sale), sale.available_points - spent_on_rewards)
+    most = min(points_limit(sale), sale.available_points - sale.redeemed_points)
     return most if most >= program.minimum_points else 0
 
 

@@ -49,6 +49,8 @@ def _differences(
     account: Account, command: Command, program: Program, situation: Situation, decision: Decision
 ) -> tuple[str, ...]:
     """What an online call would have been given otherwise, by the rules of today: `name=value`."""
+    if situation.barred:
+        return (f"outcome={situation.barred.name}",)
     online_program = situation.online_program or program
     try:
         online = _decision(run_rules(account, command._replace(offline=False), online_program, situation))

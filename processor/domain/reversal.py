@@ -1,12 +1,12 @@
 """REVERSE and RETURN: what an operation did is undone, whole or in part, and no unit of it twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
 from processor.domain.command import Command, Kind, ReturnedLine, lines_from_text
-from processor.domain.dating import grace_expiry_us
+from processor.domain.dating import grace_expiry_us, sliding_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import (
     Effects,
@@ -14,11 +14,11 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
+    Uncounted,
     apply_effects,
 )
 from processor.domain.effects_bytes import decode_effects
 from processor.domain.lots import draw, drawn_slices, give_back, last_of
-from processor.domain.maturity import undated_expiry_us
 from processor.domain.operation import Original
 from processor.domain.outcomes import Outcome
 from processor.domain.parts import Part, minus, part_of, whole_of
@@ -94,18 +94,51 @@ def _undo(
     after = part_of(original, effects, _add(done, returned)) if returned else whole_of(original)
     part = minus(after, before)
     state = decode_state(account.state)
-    restored = _restore(original, effects, before.redeemed_points, part.redeemed_points, program, situation)
+    undated_until_us = _undated_until_us(account, state, original, program)
+    slices = last_of(
+        drawn_slices(effects.lots, original.redeemed_points), before.redeemed_points, part.redeemed_points
+    )
+    restored = _restore(slices, undated_until_us, program, situation.now_us)
     taken = _claw_back(account, state, effects, restored, part.earned_points, program)
-    undated_us = undated_expiry_us(state, program, situation.now_us) if part.redeemed_points else None
-    return _decision(part, restored, taken, program)._replace(
+    decision = _decision(part, restored, taken, program)
+    balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
+    return decision._replace(
         effects=Effects(
             lots=taken.lots,
-            undated_expires_at_us=undated_us,
+            undated_expires_at_us=_undated_expiry_us(state, taken.lots, balance_points, undated_until_us),
             qualified=_disqualified(effects, part),
             tier_base=_settled_base(state, program, situation),
             returned=tuple([ReturnedPart(*line) for line in returned]),
             shortfall_points=taken.shortfall_points,
+            uncounted=_uncounted(effects, part),
         )
+    )
+
+
+def _undated_until_us(account: Account, state: MemberState, original: Original, program: Program) -> int:
+    """When points without a date of their own expire that come back; 0 if never.
+
+    With those that are there, else as long as the sale that spent them would have let them live.
+    """
+    if state.undated_expires_at_us or state.undated_points(account.balance_points) > 0:
+        return state.undated_expires_at_us
+    return sliding_expiry_us(program, original.recorded_at_us)
+
+
+def _undated_expiry_us(
+    state: MemberState, lots: Sequence[LotChange], balance_points: int, until_us: int
+) -> int | None:
+    """What becomes of the time that undated points have together; None if it stays."""
+    has_undated = apply_effects(state, Effects(lots=tuple(lots))).undated_points(balance_points) > 0
+    expires_at_us = until_us if has_undated else 0
+    return expires_at_us if expires_at_us != state.undated_expires_at_us else None
+
+
+def _uncounted(effects: Effects, part: Part) -> tuple[Uncounted, ...]:
+    """What is undone is to be had again within the limits of its hour and day."""
+    points = part.earned_points, part.redeemed_points
+    return tuple(
+        [Uncounted(each.subject, each.hour, each.day, *points) for each in effects.counted if any(points)]
     )
 
 
@@ -113,20 +146,14 @@ def _add(done: dict[int, int], returned: Sequence[ReturnedLine]) -> dict[int, in
     return done | {number: done.get(number, 0) + quantity for number, quantity in returned}
 
 
-def _restore(
-    original: Original, effects: Effects, skipped: int, points: int, program: Program, situation: Situation
-) -> list[Lot]:
+def _restore(slices: Iterable[Lot], undated_until_us: int, program: Program, now_us: int) -> list[Lot]:
     """The lots that redeemed points come back into, the last drawn first."""
-    slices = last_of(drawn_slices(effects.lots, original.redeemed_points), skipped, points)
-    return [
-        Lot(expires_at_us, part)
-        for expires_at_us, part in (_revive(piece, program, situation.now_us) for piece in slices)
-        if part
-    ]
+    revived = [_revive(piece, undated_until_us, program, now_us) for piece in slices]
+    return [piece for piece in revived if piece.points]
 
 
-def _revive(piece: Lot, program: Program, now_us: int) -> Lot:
-    if not 0 < piece.expires_at_us <= now_us:
+def _revive(piece: Lot, undated_until_us: int, program: Program, now_us: int) -> Lot:
+    if not 0 < (piece.expires_at_us or undated_until_us) <= now_us:
         return piece
     if program.returns.grace_days is None:
         return Lot(0, 0)

@@ -115,9 +115,10 @@ class Sale:
         self.apply(rule, points=-points, minor=sum(minor_by_line))
 
     def take_payment_back(self) -> None:
-        """Let the receipt be unpaid again; of the points nothing is noted anew."""
+        """Let the receipt be unpaid again, but for its rewards."""
         self.open_minor = list(map(add, self.open_minor, self.redeemed_minor))
         self.redeemed_minor = [0] * len(self.lines)
+        self.redeemed_points -= self.command.redeem_points
 
     def spend(self, points: int, minor_by_line: list[int]) -> None:
         """Note points that the member spends, in proportion to what they pay of each line."""

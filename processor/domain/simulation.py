@@ -216,6 +216,7 @@ def _original(recorded: Recorded, decision: Decision) -> Original:
         recorded.kind,
         decision.outcome,
         recorded.occurred_at_us,
+        recorded.recorded_at_us,
         decision.earned_points,
         decision.redeemed_points,
         recorded.total_minor,

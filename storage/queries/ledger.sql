@@ -78,6 +78,7 @@ SELECT
     operation.kind,
     operation.outcome,
     operation.occurred_at,
+    operation.recorded_at,
     operation.earned_points,
     operation.redeemed_points,
     operation.total_minor,

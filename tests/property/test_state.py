@@ -12,6 +12,7 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
+    Uncounted,
     count_operation,
 )
 from processor.domain.effects_bytes import decode_effects, encode_effects
@@ -52,6 +53,7 @@ effects = st.builds(
     shares=rows(LineShare),
     returned=rows(ReturnedPart),
     shortfall_points=numbers,
+    uncounted=rows(Uncounted),
 )
 lines = st.lists(
     st.builds(

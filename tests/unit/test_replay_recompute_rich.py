@@ -99,7 +99,6 @@ def test_points_wait_a_week_and_last_half_a_year_to_the_end_of_the_month() -> No
         (49, None, "REDEMPTION_BELOW_MINIMUM"),
         (501, None, "REDEMPTION_ABOVE_LIMIT"),
         (100, None, "INSUFFICIENT_POINTS"),
-        (301, 0, "OFFLINE_LIMIT_EXCEEDED"),
     ],
 )
 def test_a_refusal_changes_nothing(points: int, days_ago: int | None, reason: str) -> None:

@@ -13,23 +13,40 @@ from processor.domain.outcomes import Outcome
 from processor.domain.program import Limit, LimitScope, Program
 from processor.domain.rules.registry import Stage, rule
 from processor.domain.sale import Sale
-from processor.domain.state import Tally
+from processor.domain.situation import Situation
+from processor.domain.state import MemberState, Tally
 
 _MEMBER: Final = 0
 _MEMBER_SCOPE: Final = LimitScope.MEMBER
 _CARD_SCOPE: Final = LimitScope.CARD
-_COUNTED_KINDS: Final = SALE_KINDS | {Kind.CAPTURE}
+_COUNTED_KINDS: Final = SALE_KINDS | {Kind.HOLD, Kind.CAPTURE}
 _SHARED_SCOPES: Final = frozenset({LimitScope.TERMINAL, LimitScope.STORE})
-_BOUNDS: Final = ("operations", "earned_points", "redeemed_points")
+# An operation always adds to the operations: its hour is never 0.
+_BOUNDS: Final = (
+    ("operations", "hour"),
+    ("earned_points", "earned_points"),
+    ("redeemed_points", "redeemed_points"),
+)
 _CACHED: Final = 1_024
 
 
 class _Bound(NamedTuple):
-    """The most that a limit allows of what a tally has in a column."""
+    """The most that a limit allows of what a tally has in `column`, to which a count adds its `added`."""
 
     name: str
     most: int
     column: int
+    added: int
+
+
+class Kept(NamedTuple):
+    """The soft limits that an operation exceeds, and what it counts for."""
+
+    flags: Sequence[str] = ()
+    counted: tuple[Counted, ...] = ()
+
+
+_NOT_COUNTED: Final = Kept()
 
 
 def counts_operations(program: Program) -> bool:
@@ -43,18 +60,44 @@ def keep_limits(sale: Sale) -> None:
 
     What was done offline is done: it is counted and flagged.
     """
-    program = sale.program
+    program, command = sale.program, sale.command
     counted = _count(program, sale.situation.now_us, sale.earned_points, sale.redeemed_points)
-    for limit in program.limits:
-        _keep(sale, limit, counted)
-    sale.counted = _of_member_and_card(counted, program, sale.command)
+    own = _beside_holds(counted, sale.state)
+    work = _Work(command, sale.state, sale.situation, own, counted, refuses=sale.is_online)
+    sale.flags += _keep_all(work, program)
+    sale.counted = _of_member_and_card(counted, program, command)
 
 
-def counted_for(program: Program, command: Command, now_us: int, redeemed_points: int) -> tuple[Counted, ...]:
-    """What points that are redeemed add to the tallies of their member and card, as far as they are kept."""
+def keep_limits_of_hold(state: MemberState, command: Command, program: Program, situation: Situation) -> Kept:
+    """A hold counts as an operation, and for no points before they are captured.
+
+    It is refused where redeeming its points would be. Raises Refusal.
+    """
     if not counts_operations(program):
-        return ()
-    return _of_member_and_card(_count(program, now_us, 0, redeemed_points), program, command)
+        return _NOT_COUNTED
+    counted = _count(program, situation.now_us, 0, 0)
+    here = counted._replace(redeemed_points=command.points)
+    own = _beside_holds(here, state)
+    flags = _keep_all(_Work(command, state, situation, own, here, refuses=True), program)
+    return Kept(flags, _of_member_and_card(counted, program, command))
+
+
+def flag_limits_of_capture(
+    state: MemberState, command: Command, program: Program, situation: Situation, points: int
+) -> Kept:
+    """The points of a capture were promised: it counts and is flagged, but is never refused."""
+    if not counts_operations(program):
+        return _NOT_COUNTED
+    counted = _count(program, situation.now_us, 0, points)
+    flags = _keep_all(_Work(command, state, situation, counted, counted, refuses=False), program)
+    return Kept(flags, _of_member_and_card(counted, program, command))
+
+
+def _beside_holds(counted: Counted, state: MemberState) -> Counted:
+    """What is redeemed counts beside all that the member holds: it may be captured at any time."""
+    if not (state.holds and counted.redeemed_points):
+        return counted
+    return counted._replace(redeemed_points=counted.redeemed_points + state.held_points)
 
 
 def count_shared(program: Program, now_us: int, decision: Decision) -> Counted:
@@ -77,14 +120,34 @@ def _of_card(counted: Counted, command: Command) -> Counted:
     return Counted(card_subject(command.card), *counted[1:])
 
 
-def _keep(sale: Sale, limit: Limit, counted: Counted) -> None:
-    tally = _tally(sale, limit, counted)
-    if tally is None:
-        return
+class _Work(NamedTuple):
+    """What limits look at: of the operation `own` counts for its member and card, `here` for its shop."""
+
+    command: Command
+    state: MemberState
+    situation: Situation
+    own: Counted
+    here: Counted
+    refuses: bool
+
+
+def _keep_all(work: _Work, program: Program) -> list[str]:
+    flags: list[str] = []
+    for limit in program.limits:
+        tally = _tally(work, limit.scope)
+        if tally is not None:
+            _keep(limit, tally, work.own, flags, refuses=work.refuses and not limit.soft)
+    return flags
+
+
+def _keep(limit: Limit, tally: Tally, counted: Counted, flags: list[str], *, refuses: bool) -> None:
+    """What is exceeded already is nothing to an operation that adds nothing to it."""
     for bound in _bounds(limit):
         used = tally[bound.column]
-        if used > bound.most:
-            _exceed(sale, limit, bound, used)
+        if used > bound.most and counted[bound.added]:
+            if refuses:
+                raise _exceeded(limit, bound, used)
+            flags.append(f"{limit.scope}.{limit.period}.{bound.name}")
 
 
 @lru_cache(_CACHED)
@@ -93,41 +156,39 @@ def _bounds(limit: Limit) -> tuple[_Bound, ...]:
     period = limit.period
     allowed = limit.operations, limit.earned_points, limit.redeemed_points
     bounds = [
-        _Bound(name, most, Tally._fields.index(f"{period}_{name}"))
-        for name, most in zip(_BOUNDS, allowed, strict=True)
+        _Bound(name, most, Tally._fields.index(f"{period}_{name}"), Counted._fields.index(added))
+        for (name, added), most in zip(_BOUNDS, allowed, strict=True)
         if most
     ]
     return tuple(bounds)
 
 
-def _exceed(sale: Sale, limit: Limit, bound: _Bound, used: int) -> None:
-    if sale.is_online and not limit.soft:
-        raise Refusal(
-            Outcome.LIMIT_EXCEEDED,
-            scope=limit.scope,
-            period=limit.period,
-            bound=bound.name,
-            limit=bound.most,
-            used=used,
-        )
-    sale.flags.append(f"{limit.scope}.{limit.period}.{bound.name}")
+def _exceeded(limit: Limit, bound: _Bound, used: int) -> Refusal:
+    return Refusal(
+        Outcome.LIMIT_EXCEEDED,
+        scope=limit.scope,
+        period=limit.period,
+        bound=bound.name,
+        limit=bound.most,
+        used=used,
+    )
 
 
-def _tally(sale: Sale, limit: Limit, counted: Counted) -> Tally | None:
-    """What the subject of a limit has done in its hour and day, this sale included."""
-    if limit.scope is _MEMBER_SCOPE:
-        return count_operation(_kept_tally(sale, _MEMBER), counted)
-    if limit.scope is _CARD_SCOPE:
-        if not sale.command.card:
+def _tally(work: _Work, scope: LimitScope) -> Tally | None:
+    """What the subject of a limit has done in its hour and day, this operation included."""
+    if scope is _MEMBER_SCOPE:
+        return count_operation(_kept_tally(work.state, _MEMBER), work.own)
+    if scope is _CARD_SCOPE:
+        if not work.command.card:
             return None
-        of_card = _of_card(counted, sale.command)
-        return count_operation(_kept_tally(sale, of_card.subject), of_card)
-    name = shared_subject(limit.scope, sale.command)
-    return count_operation(sale.situation.tallies.get(name), counted) if name else None
+        of_card = _of_card(work.own, work.command)
+        return count_operation(_kept_tally(work.state, of_card.subject), of_card)
+    name = shared_subject(scope, work.command)
+    return count_operation(work.situation.tallies.get(name), work.here) if name else None
 
 
-def _kept_tally(sale: Sale, subject: int) -> Tally | None:
-    for tally in sale.state.tallies:
+def _kept_tally(state: MemberState, subject: int) -> Tally | None:
+    for tally in state.tallies:
         if tally.subject == subject:
             return tally
     return None
@@ -151,7 +212,7 @@ def limits_shops(program: Program) -> bool:
 
 
 def shared_subjects(program: Program, command: Command) -> Sequence[str]:
-    """The terminal and the store of a sale or a capture, as far as the program limits them."""
+    """The terminal and the store of a sale, hold or capture, as far as the program limits them."""
     if command.kind not in _COUNTED_KINDS:
         return ()
     scopes = dict.fromkeys([limit.scope for limit in program.limits if limit.scope in _SHARED_SCOPES])

@@ -2,8 +2,10 @@
 
 from processor.domain.calendar import day_of
 from processor.domain.decision import Refusal
+from processor.domain.limits import REDEEM_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.points import points_worth_at_most, redemption_value_minor
+from processor.domain.program import Program
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
 from processor.domain.state import MemberState
@@ -11,32 +13,42 @@ from processor.domain.state import MemberState
 
 @rule(Stage.PAYMENT, always)
 def pay_with_points(sale: Sale) -> None:
-    """Refusals in order of precedence: offline limit, minimum, limit, balance."""
+    """Refusals in order of precedence: minimum, limit, balance. Of what was done offline none applies."""
     wanted = sale.command.redeem_points
     if not (wanted or sale.redeemed_points):
         return
     if sale.is_online:
         _refuse_out_of_bounds(sale, wanted)
-    elif sale.redeemed_points + wanted > sale.program.offline.redeem_points_max:
-        limit_points = sale.program.offline.redeem_points_max
-        raise Refusal(Outcome.OFFLINE_LIMIT_EXCEEDED, limit_points=limit_points, redeem_points=wanted)
     if wanted:
+        _refuse_without_value(sale, wanted)
         eligible = _eligible_minor(sale)
         value_minor = min(redemption_value_minor(sale.program, wanted), sum(eligible))
         sale.pay("redemption", sale.split(value_minor, eligible), wanted)
-    _take_what_is_there(sale)
+    if sale.command.offline:
+        _take_what_may_be_taken(sale)
 
 
 def points_limit(sale: Sale) -> int:
     """The most points that the receipt takes after its discounts and rewards, whatever the balance."""
     program = sale.program
     share_minor = sum(sale.open_minor) * program.maximum_share_percent // PERCENT
-    limits = [points_worth_at_most(program, min(share_minor, sum(_eligible_minor(sale))))]
-    if program.payment.receipt_points_max:
-        limits.append(program.payment.receipt_points_max)
-    if program.payment.day_points_max:
-        limits.append(max(program.payment.day_points_max - _redeemed_today(sale), 0))
-    return min(limits)
+    most = points_worth_at_most(program, min(share_minor, sum(_eligible_minor(sale))))
+    return min(most, points_left(sale))
+
+
+def points_left(sale: Sale) -> int:
+    """How many more points the receipt and the day take, whatever the receipt comes to."""
+    return bounded_points(sale.program, sale.state, sale.situation.now_us, sale.redeemed_points)
+
+
+def bounded_points(program: Program, state: MemberState, now_us: int, redeemed_points: int) -> int:
+    """What the maxima per receipt and per day leave beside `redeemed_points` of the receipt."""
+    payment, most = program.payment, REDEEM_POINTS_MAX
+    if payment.receipt_points_max:
+        most = payment.receipt_points_max
+    if payment.day_points_max:
+        most = min(most, payment.day_points_max - used_on_day(state, day_of(now_us, program.timezone)))
+    return max(most - redeemed_points, 0)
 
 
 def _eligible_minor(sale: Sale) -> list[int]:
@@ -53,6 +65,11 @@ def _refuse_out_of_bounds(sale: Sale, wanted: int) -> None:
         raise insufficient(sale.account.balance_points, sale.available_points, wanted)
 
 
+def _refuse_without_value(sale: Sale, wanted: int) -> None:
+    if not sale.program.maximum_share_percent:
+        raise Refusal(Outcome.REDEMPTION_ABOVE_LIMIT, limit_points=0, redeem_points=wanted)
+
+
 def insufficient(balance_points: int, available_points: int, wanted: int) -> Refusal:
     """The refusal of points that are not there."""
     return Refusal(
@@ -63,24 +80,28 @@ def insufficient(balance_points: int, available_points: int, wanted: int) -> Ref
     )
 
 
-def _take_what_is_there(sale: Sale) -> None:
-    """Offline the goods are gone: what is missing is recorded, or becomes a debt."""
-    missing = sale.redeemed_points - max(sale.available_points, 0)
-    if missing > 0 and not sale.program.offline.allow_negative:
-        sale.shortfall_points = missing
-        sale.redeemed_points -= missing
-        sale.spent_points = sale.split(sale.redeemed_points, sale.spent_points)
+def _take_what_may_be_taken(sale: Sale) -> None:
+    """Offline the goods are gone: what is beyond the limit is recorded, what is missing too or a debt."""
+    offline, spent_points = sale.program.offline, sale.redeemed_points
+    most = offline.redeem_points_max
+    if spent_points > most:
+        sale.flags.append("offline.redeem_points_max")
+    if sale.situation.barred:
+        most = 0
+    elif not offline.allow_negative:
+        most = min(most, max(sale.available_points, 0))
+    if spent_points > most:
+        sale.shortfall_points = spent_points - most
+        sale.redeemed_points = most
+        sale.spent_points = sale.split(most, sale.spent_points)
 
 
-def _redeemed_today(sale: Sale) -> int:
-    return redeemed_on_day(sale.state, day_of(sale.situation.now_us, sale.program.timezone))
-
-
-def redeemed_on_day(state: MemberState, day: int) -> int:
-    """The points that the member has redeemed on a day."""
+def used_on_day(state: MemberState, day: int) -> int:
+    """The points that the member has redeemed on a day, and those that are held and may be on any day."""
     # The day may have begun by another's clock.
-    return sum(
+    redeemed = [
         tally.day_redeemed_points
         for tally in state.tallies
         if not tally.subject and tally.day in (day, day + 1)
-    )
+    ]
+    return sum(redeemed) + state.held_points

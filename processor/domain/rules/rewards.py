@@ -6,6 +6,7 @@ from processor.domain.decision import Refusal
 from processor.domain.outcomes import Outcome
 from processor.domain.points import divide
 from processor.domain.program import Reward, RewardKind
+from processor.domain.rules.payment import points_left
 from processor.domain.rules.registry import Stage, always, rule
 from processor.domain.sale import PERCENT, Sale
 
@@ -37,12 +38,14 @@ def why_not(sale: Sale, reward: Reward) -> str:
         return "segment"
     if sale.is_online and reward.points > sale.available_points - sale.redeemed_points:
         return "points"
+    if sale.is_online and reward.points > points_left(sale):
+        return "limit"
     return "" if any(worth_by_line(sale, reward)) else "goods"
 
 
 def worth_by_line(sale: Sale, reward: Reward) -> list[int]:
-    """What a reward takes off each line, in minor units."""
-    left = sale.open_minor
+    """What a reward takes off each line, in minor units: nothing off what points can't pay."""
+    left = sale.open_minor_without(sale.program.payment.excluded)
     match reward.kind:
         case RewardKind.DISCOUNT:
             return sale.split(

@@ -33,6 +33,8 @@ class Ask(NamedTuple):
     redeem_points: int
     rewards: list[str]
     is_offline: bool
+    # Why the card could not be used now.
+    barred_for: str = ""
 
     @property
     def total_minor(self) -> int:

@@ -107,7 +107,8 @@ class Model:
         """Predict the reply to Quote, which changes nothing."""
         ask = quoted_sale(request)
         try:
-            member = self._find(request, is_enrolling=True, is_spending=ask.is_spending)
+            self._refuse_barred(request, is_spending=ask.is_spending)
+            member = self._find(request, is_enrolling=True)
             limits = Limits(member, self._sales)
             shown = show(self._version_at(now_us()).program, _as_of_now(member), ask, limits)
             _refuse_out_of_range(
@@ -167,16 +168,27 @@ class Model:
         kind = kind_of(call)
         is_spending = kind in _SPENDING or (kind in _SALES and sale_of(call).is_spending)
         is_enrolling = kind in ("ACCRUE", "CHECKOUT")
-        member = self._find(request, is_enrolling=is_enrolling, is_spending=is_spending)
+        if not call.offline:
+            self._refuse_barred(request, is_spending=is_spending)
+        member = self._find(request, is_enrolling=is_enrolling)
         if not member.member_id.value:
             self._cards.setdefault(card_of(request), (member, CardState.OPEN))
         return member
 
-    def _find(self, request: Any, *, is_enrolling: bool, is_spending: bool) -> Member:
+    def _refuse_barred(self, request: Any, *, is_spending: bool) -> None:
+        reason = self._barred_for(request, is_spending=is_spending)
+        if reason:
+            raise Refused(reason)
+
+    def _barred_for(self, request: Any, *, is_spending: bool) -> str:
+        """Why the card can't be used so; empty if it can."""
+        _, state = self._cards.get(card_of(request), (None, CardState.OPEN))
+        is_barred = state is CardState.REPLACED or (state is CardState.BLOCKED and is_spending)
+        return state.value if is_barred else ""
+
+    def _find(self, request: Any, *, is_enrolling: bool) -> Member:
         card = card_of(request)
-        member, state = self._cards.get(card, (self._members.get(request.member_id), CardState.OPEN))
-        if state is CardState.REPLACED or (state is CardState.BLOCKED and is_spending):
-            raise Refused(state.value)
+        member, _ = self._cards.get(card, (self._members.get(request.member_id), CardState.OPEN))
         if member is None and card and is_enrolling and self._enrols():
             return Member(Learned())
         if member is None:
@@ -240,6 +252,9 @@ class Model:
         request: Any = write_of(call)
         ask, limits = sale_of(call), Limits(member, self._sales)
         at_us = microseconds(request.occurred_at) if call.offline else now_us()
+        if call.offline:
+            barred_for = self._barred_for(request, is_spending=ask.is_spending)
+            ask = ask._replace(barred_for=barred_for)
         decided = sell(program, member, ask, at_us, limits)
         if call.offline:
             online_program = self._version_at(now_us()).program
@@ -252,6 +267,7 @@ class Model:
         member.counted_points += decided.counted[0]
         member.counted_minor += decided.counted[1]
         member.done[request.idempotency_key] = decided.done
+        decided.done.sold = decided.sold
         if decided.sold:
             self._sales.append(decided.sold)
         original = member.done.get(getattr(request, "original_idempotency_key", ""))

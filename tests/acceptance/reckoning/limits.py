@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from loyalty.v1.transaction_service_pb2 import CaptureRequest
+from loyalty.v1.transaction_service_pb2 import CaptureRequest, HoldRequest
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.arithmetic import day_at
 from tests.acceptance.reckoning.ask import Ask, card_of
@@ -25,6 +25,12 @@ class Sold(NamedTuple):
     terminal: str
     earned_points: int
     redeemed_points: int
+    operations: int = 1
+
+    def undone(self, earned_points: int, redeemed_points: int) -> "Sold":
+        """Points that no longer count for member and card; the operation does, and all of it for the shop."""
+        points = -earned_points, -redeemed_points
+        return Sold(self.hour, self.day, self.member, self.card, "", "", *points, operations=0)
 
 
 def now_us() -> int:
@@ -39,11 +45,20 @@ def counts(program: ProgramDocument) -> bool:
 def sold_now(
     program: ProgramDocument, member: object, ask: Ask, earned_points: int, redeemed_points: int
 ) -> Sold:
+    place = ask.card, ask.store, ask.terminal
+    return Sold(*_hour_and_day(program), member, *place, earned_points, redeemed_points)
+
+
+def ordered_now(
+    program: ProgramDocument, member: object, request: HoldRequest | CaptureRequest, redeemed_points: int
+) -> Sold:
+    place = card_of(request), request.store_id, request.terminal_id
+    return Sold(*_hour_and_day(program), member, *place, 0, redeemed_points)
+
+
+def _hour_and_day(program: ProgramDocument) -> tuple[int, int]:
     at_us = now_us()
-    day = day_at(at_us, zone_of(program)).toordinal()
-    return Sold(
-        at_us // _HOUR_US, day, member, ask.card, ask.store, ask.terminal, earned_points, redeemed_points
-    )
+    return at_us // _HOUR_US, day_at(at_us, zone_of(program)).toordinal()
 
 
 class Limits:
@@ -58,19 +73,13 @@ class Limits:
         own = [sold for sold in self._sales if sold.member is self._member and sold.day == today]
         return sum(sold.redeemed_points for sold in own)
 
-    def captured(self, program: ProgramDocument, request: CaptureRequest, points: int) -> Sold:
-        """A capture counts like a sale, for the shop where the order is handed out."""
-        at_us = now_us()
-        day = day_at(at_us, zone_of(program)).toordinal()
-        card = card_of(request)
-        place = request.store_id, request.terminal_id
-        return Sold(at_us // _HOUR_US, day, self._member, card, *place, 0, points)
-
     def check(
-        self, program: ProgramDocument, ask: Ask, earned_points: int, redeemed_points: int
+        self, program: ProgramDocument, sale: Sold, *, held_points: int = 0, refuses: bool = True
     ) -> list[str]:
-        """The soft limits that a sale exceeds. Raises Refused."""
-        sale = sold_now(program, self._member, ask, earned_points, redeemed_points)
+        """The soft limits that a sale or an order exceeds. Raises Refused.
+
+        `held_points` count as redeemed by the member and the card.
+        """
         flags = []
         for limit in program.get("limits", ()):
             counted = [
@@ -78,16 +87,18 @@ class Limits:
                 for sold in (*self._sales, sale)
                 if _is_counted(sold, sale, limit["scope"], limit["period"])
             ]
+            held = held_points if limit["scope"] in ("member", "card") else 0
             used = {
-                "operations": len(counted),
+                "operations": sum(sold.operations for sold in counted),
                 "earned_points": sum(sold.earned_points for sold in counted),
-                "redeemed_points": sum(sold.redeemed_points for sold in counted),
+                "redeemed_points": sum(sold.redeemed_points for sold in counted) + held,
             }
             for bound, count in used.items():
                 most: Any = limit.get(bound)
-                if most is None or count <= most or not counted:
+                adds = bound == "operations" or getattr(sale, bound)
+                if most is None or count <= most or not counted or not adds:
                     continue
-                if limit["action"] == "refuse" and not ask.is_offline:
+                if limit["action"] == "refuse" and refuses:
                     raise Refused(
                         "LIMIT_EXCEEDED",
                         scope=limit["scope"],

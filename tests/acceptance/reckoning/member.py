@@ -38,7 +38,7 @@ class Done:
 
     `drawn` and `added` are the lots that its points came from and went to. `counts` tells whether it counts
     towards the tier, `counts_money` whether its money does, too. `followed_by` is the kind of what undid or
-    ended it.
+    ended it. `sold` is what it counted for limits.
     """
 
     kind: str
@@ -50,6 +50,7 @@ class Done:
     counts: bool = False
     counts_money: bool = False
     followed_by: str = ""
+    sold: Sold | None = None
     returned_milli: dict[int, int] = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ from loyalty.v1.transaction_service_pb2 import CaptureRequest, HoldRequest, Void
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.arithmetic import SECOND_US
 from tests.acceptance.reckoning.calendar import slides_until_us
-from tests.acceptance.reckoning.limits import Limits, counts, now_us
+from tests.acceptance.reckoning.limits import Limits, counts, now_us, ordered_now
 from tests.acceptance.reckoning.member import Decided, Done, Member, Part
 from tests.acceptance.reckoning.replies import AfterRecord, Refused, Rule
 from tests.acceptance.reckoning.sale import insufficient, point_minor
@@ -36,6 +36,8 @@ def hold(program: ProgramDocument, member: Member, request: HoldRequest, limits:
     open_max = rules.get("open_max", _OPEN_MAX)
     if len(member.wallet.holds) >= open_max:
         raise Refused("TOO_MANY_HOLDS", open_max=open_max)
+    wanted = ordered_now(program, member, request, request.points)
+    flags = limits.check(program, wanted, held_points=member.wallet.held_points)
     asked = request.hold_seconds or rules.get("default_seconds", _DEFAULT_SECONDS)
     seconds = min(asked, rules.get("maximum_seconds", _MAXIMUM_SECONDS))
     wallet = copy.deepcopy(member.wallet)
@@ -45,8 +47,11 @@ def hold(program: ProgramDocument, member: Member, request: HoldRequest, limits:
         "redeemed_minor": math.floor(request.points * point_minor(program)),
         "hold_expires_at": AfterRecord(seconds),
         "applied_rules": [Rule("holds")],
+        "flags": flags,
     }
-    return Decided(fields, wallet, Done("HOLD"))
+    # Its points count when they are captured.
+    ordered = wanted._replace(redeemed_points=0)
+    return Decided(fields, wallet, Done("HOLD"), sold=ordered if counts(program) else None)
 
 
 def _most(program: ProgramDocument, member: Member, limits: Limits) -> float:
@@ -71,15 +76,17 @@ def capture(program: ProgramDocument, member: Member, request: CaptureRequest, l
     wallet.give(left)
     wallet.slide(slides_until_us(program, now_us()))
     value_minor = math.floor(points * point_minor(program))
+    captured = ordered_now(program, member, request, points)
     fields: dict[str, object] = {
         "redeemed_points": points,
         "redeemed_minor": value_minor,
         "original_idempotency_key": request.original_idempotency_key,
         "applied_rules": [Rule("redemption", -points, value_minor)],
+        "flags": limits.check(program, captured, refuses=False),
     }
     whole = Part(redeemed_points=points, redeemed_minor=value_minor, total_minor=value_minor)
-    sold = limits.captured(program, request, points) if counts(program) else None
-    return Decided(fields, wallet, Done("CAPTURE", whole=whole, drawn=drawn), sold=sold)
+    done = Done("CAPTURE", whole=whole, drawn=drawn)
+    return Decided(fields, wallet, done, sold=captured if counts(program) else None)
 
 
 def void(program: ProgramDocument, member: Member, request: VoidRequest) -> Decided:

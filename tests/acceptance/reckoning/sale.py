@@ -15,7 +15,7 @@ from processor.domain.program_sections import (
 )
 from tests.acceptance.reckoning.arithmetic import rounded, split
 from tests.acceptance.reckoning.ask import PIECE_MILLI, Ask, Line
-from tests.acceptance.reckoning.limits import Limits
+from tests.acceptance.reckoning.limits import Limits, sold_now
 from tests.acceptance.reckoning.member import Member, Part, SoldLine
 from tests.acceptance.reckoning.replies import Refused, Rule
 from tests.acceptance.reckoning.tiers import level_of
@@ -59,7 +59,10 @@ class Reckoning:
             self._take_reward(reward_id)
         self._pay_with_points()
         self._earn()
-        self.flags = self.limits.check(self.program, self.ask, self.earned_points, self.spent_points)
+        sale = sold_now(self.program, self.member, self.ask, self.earned_points, self.spent_points)
+        held = self.member.wallet.held_points
+        is_online = not self.ask.is_offline
+        self.flags += self.limits.check(self.program, sale, held_points=held, refuses=is_online)
         return self
 
     # --- results ---
@@ -153,6 +156,7 @@ class Reckoning:
             "segment": bool(segments) and not any(map(self._is_in, segments)),
             "points": not self.ask.is_offline
             and reward["points"] > self.member.wallet.available_points - self.spent_points,
+            "limit": not self.ask.is_offline and reward["points"] > self._points_left(),
             "goods": not any(by_line),
         }
         for why, applies in reasons.items():
@@ -161,22 +165,23 @@ class Reckoning:
         self._take_off(f"rewards.{reward_id}", by_line, reward["points"])
 
     def _worth(self, reward: RewardDocument) -> list[int]:
+        payable = self._left_but(self.redemption.get("excluded", {}))
         if "discount_percent" in reward:
-            return self._split(self._share(sum(self.left), reward["discount_percent"]), self.left)
+            return self._split(self._share(sum(payable), reward["discount_percent"]), payable)
         if "delivery_category" in reward:
             return [
                 left if line.category == reward["delivery_category"] else 0
-                for line, left in zip(self.ask.lines, self.left, strict=True)
+                for line, left in zip(self.ask.lines, payable, strict=True)
             ]
-        return self._dearest_piece(reward["product_sku"])
+        return self._dearest_piece(reward["product_sku"], payable)
 
-    def _dearest_piece(self, sku: str) -> list[int]:
+    def _dearest_piece(self, sku: str, payable: Sequence[int]) -> list[int]:
         """Less than a whole piece counts as one."""
         prices = [
             math.floor(Fraction(left) / max(Fraction(line.quantity_milli, PIECE_MILLI), Fraction(1)))
             if line.sku == sku
             else 0
-            for line, left in zip(self.ask.lines, self.left, strict=True)
+            for line, left in zip(self.ask.lines, payable, strict=True)
         ]
         dearest = max(range(len(prices)), key=lambda number: (prices[number], self.ask.lines[number]))
         return [price if number == dearest else 0 for number, price in enumerate(prices)]
@@ -189,12 +194,10 @@ class Reckoning:
 
     def _pay_with_points(self) -> None:
         wanted = self.ask.redeem_points
-        if self.ask.is_offline:
-            most = self.program.get("offline", {}).get("redeem_points_max", 0)
-            if self.spent_points + wanted > most:
-                raise Refused("OFFLINE_LIMIT_EXCEEDED", limit_points=most, redeem_points=wanted)
-        elif wanted:
+        if wanted and not self.ask.is_offline:
             self._refuse_redemption(wanted)
+        if wanted and not self.redemption["maximum_share_percent"]:
+            raise Refused("REDEMPTION_ABOVE_LIMIT", limit_points=0, redeem_points=wanted)
         if wanted:
             payable = self._left_but(self.redemption.get("excluded", {}))
             value_minor = min(math.floor(wanted * self._point_minor), sum(payable))
@@ -202,7 +205,8 @@ class Reckoning:
             self.left = less(self.left, self.redeemed)
             self._spend(wanted, self.redeemed)
             self.rules.append(Rule("redemption", -wanted, value_minor))
-        self._record_shortfall()
+        if self.ask.is_offline:
+            self._record_shortfall()
 
     def _refuse_redemption(self, wanted: int) -> None:
         minimum, limit = self.redemption["minimum_points"], self.limit_points()
@@ -219,21 +223,29 @@ class Reckoning:
         payable_minor = sum(self._left_but(self.redemption.get("excluded", {})))
         # The most points whose value, without its fraction, is within that.
         most = math.ceil((min(share_minor, payable_minor) + 1) / self._point_minor) - 1
-        day_max = self.redemption.get("maximum_points_per_day", math.inf)
-        bounds = (
-            most,
-            self.redemption.get("maximum_points_per_receipt", math.inf),
-            max(day_max - self.limits.redeemed_today(self.program), 0),
-        )
-        return int(min(bounds))
+        return min(most, self._points_left())
+
+    def _points_left(self) -> int:
+        """What the receipt and the day still take, whatever the receipt comes to."""
+        day_max = self.redemption.get("maximum_points_per_day", 10**18)
+        used_today = self.limits.redeemed_today(self.program) + self.member.wallet.held_points
+        receipt_max = self.redemption.get("maximum_points_per_receipt", 10**18)
+        return max(min(receipt_max, day_max - used_today) - self.spent_points, 0)
 
     def _record_shortfall(self) -> None:
-        """What was spent offline is spent: what was not there is a debt, or lost to the chain."""
-        missing = self.spent_points - self.available_points
-        if missing > 0 and self.program.get("offline", {}).get("shortfall") != "allow_negative":
-            self.shortfall_points = missing
-            self.spent_points -= missing
-            self.spent_by_line = self._split(self.spent_points, self.spent_by_line)
+        """What was spent offline is spent: within the limit it may be a debt, beyond it is lost."""
+        offline = self.program.get("offline", {})
+        most = offline.get("redeem_points_max", 0)
+        if self.spent_points > most:
+            self.flags.append("offline.redeem_points_max")
+        if self.ask.barred_for:
+            most = 0
+        elif offline.get("shortfall") != "allow_negative":
+            most = min(most, self.available_points)
+        if self.spent_points > most:
+            self.shortfall_points = self.spent_points - most
+            self.spent_points = most
+            self.spent_by_line = self._split(most, self.spent_by_line)
 
     # --- earning ---
 

@@ -57,6 +57,8 @@ def differences(
     online_program: ProgramDocument, member: Member, ask: Ask, limits: Limits, offline: Decided
 ) -> list[str]:
     """What an online call would have been given otherwise."""
+    if ask.barred_for:
+        return [f"outcome={ask.barred_for}"]
     try:
         online = Reckoning(online_program, member, ask._replace(is_offline=False), limits).reckon()
     except Refused as refusal:

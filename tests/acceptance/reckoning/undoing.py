@@ -67,10 +67,14 @@ def _undo(
     part = Part(*(now - was for now, was in zip(after, before, strict=True)))
     wallet = copy.deepcopy(member.wallet)
     restored = list(_revived(program, _last(original.drawn, before.redeemed_points, part.redeemed_points)))
+    had_undated = wallet.lots[None] > 0
     wallet.give(restored)
-    if part.redeemed_points:
-        wallet.slide(slides_until_us(program, now_us()))
     shortfall = _claw_back(program, wallet, original, part.earned_points)
+    if not wallet.lots[None]:
+        wallet.sliding_until_us = None
+    elif not had_undated:
+        # Time does not pass while the model is asked: the sale that spent them was today.
+        wallet.slide(slides_until_us(program, now_us()))
     taken, given = part.earned_points - shortfall, sum(piece.points for piece in restored)
     shortfall_minor = 0
     if _policy(program) == "reduce_refund":
@@ -87,7 +91,8 @@ def _undo(
         "applied_rules": [Rule("returns", given - taken)],
     }
     counted = (-part.earned_points * original.counts, -part.paid_minor * original.counts_money)
-    return Decided(fields, wallet, Done("REVERSE", returned_milli=dict(back)), counted)
+    sold = original.sold and original.sold.undone(part.earned_points, part.redeemed_points)
+    return Decided(fields, wallet, Done("REVERSE", returned_milli=dict(back)), counted, sold)
 
 
 def _part_of(original: Done, returned_milli: Mapping[int, int]) -> Part:
