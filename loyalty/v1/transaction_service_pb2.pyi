@@ -743,8 +743,8 @@ class OperationRequest(_message.Message):
     offline: _builtins.bool
     """True for a sale that the till made by itself, without a connection, at occurred_at; only with accrue, redeem
     and checkout. The rules in force at occurred_at decide. Redeemed points are taken as the program allows for
-    offline sales; what is beyond, or what the member lacks, is recorded as a shortfall. Part of the payload: a repeat sends the
-    same.
+    offline sales; what goes beyond that, or what the member lacks, is recorded as a shortfall. Part of the
+    payload: a repeat sends the same.
     """
     @_builtins.property
     def accrue(self) -> Global___AccrueRequest:
