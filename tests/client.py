@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from loyalty.v1.operation_pb2 import Operation, OperationResult
@@ -37,6 +38,7 @@ FollowUp = CaptureRequest | VoidRequest | ReverseRequest | ReturnRequest
 Write = Sale | HoldRequest | FollowUp | AdjustRequest
 
 SERVICE: Final = "loyalty.v1.TransactionService"
+MEMBER_SERVICE: Final = "loyalty.v1.MemberService"
 TIMEOUT_SECONDS: Final = 60.0
 # The fields of an OperationRequest.
 _FIELDS: Final[dict[type[Write], str]] = {
@@ -130,6 +132,11 @@ class Till:
     async def quote(self, request: QuoteRequest) -> Answer:
         """What a checkout would give; the body is a QuoteResponse."""
         return await self.call("Quote", request.SerializeToString())
+
+    async def at_desk(self, request: Message) -> Answer:
+        """The call of MemberService that takes this request; the body is a Member."""
+        method = type(request).__name__.removesuffix("Request")
+        return await self.call(method, request.SerializeToString(), service=MEMBER_SERVICE)
 
     async def call(
         self, method: str, request: bytes, timeout: float = TIMEOUT_SECONDS, service: str = SERVICE

@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 
+from loyalty.v1.member_service_pb2 import Member
 from loyalty.v1.operation_pb2 import Operation, Tier
 from loyalty.v1.transaction_service_pb2 import Balance, QuoteResponse
 from tests.acceptance.reckoning.ask import microseconds
@@ -22,6 +23,7 @@ _CODES: Final = {
     "OPERATION_NOT_FOUND": "NOT_FOUND",
     "ORIGINAL_NOT_FOUND": "NOT_FOUND",
     "IDEMPOTENCY_KEY_REUSED": "ALREADY_EXISTS",
+    "CARD_TAKEN": "ALREADY_EXISTS",
     "CALLER_NOT_ALLOWED": "PERMISSION_DENIED",
 }
 CLOCK_SECONDS_MAX: Final = 120
@@ -46,6 +48,12 @@ def check_quote(outcome: Outcome, answer: Answer) -> str:
     assert answer.reason == outcome.reason, (outcome, answer)
     check_outcome(outcome, answer, _quote_content)
     return "" if answer.reason else QuoteResponse.FromString(answer.body).quote_token
+
+
+def check_member(outcome: Outcome, answer: Answer) -> None:
+    """Fail unless a member is as expected, or refused as expected."""
+    assert answer.reason == outcome.reason, (outcome, answer)
+    check_outcome(outcome, answer, _member_content)
 
 
 def check_outcome(outcome: Outcome, answer: Answer, read: Any) -> None:
@@ -116,6 +124,14 @@ def _quote_content(answer: Answer) -> dict[str, Any]:
         "available_rewards": list(quote.available_rewards),
         **_lists(quote),
     }
+
+
+def _member_content(answer: Answer) -> dict[str, Any]:
+    member = Member.FromString(answer.body)
+    cards = {card.card: card.status for card in member.cards}
+    assert len(cards) == len(member.cards)
+    known = {"member_id": member.member_id, "status": member.status, "cards": cards}
+    return {**known, "segments": list(member.segments)}
 
 
 def _lists(message: Any) -> dict[str, object]:

@@ -7,6 +7,14 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from loyalty.v1.member_service_pb2 import (
+    AddCardRequest,
+    BlockCardRequest,
+    EnrolMemberRequest,
+    GetMemberRequest,
+    ReplaceCardRequest,
+    UnblockCardRequest,
+)
 from loyalty.v1.operation_pb2 import AdjustmentReason, LineItem, Receipt
 from loyalty.v1.transaction_service_pb2 import (
     AccrueRequest,
@@ -26,6 +34,7 @@ from tests.acceptance.intents import (
     LONG_AGO,
     OUT_OF_WINDOW,
     Adjust,
+    AtDesk,
     Change,
     FollowUp,
     Hold,
@@ -36,6 +45,7 @@ from tests.acceptance.intents import (
     Sale,
     Who,
 )
+from tests.acceptance.reckoning.desk import DeskRequest
 from tests.client import FollowUp as FollowUpRequest
 from tests.client import Sale as SaleRequest
 from tests.client import Write, operation_request, write_of
@@ -50,6 +60,12 @@ _FOLLOW_UPS: Final[dict[str, type[FollowUpRequest]]] = {
     "void": VoidRequest,
     "reverse": ReverseRequest,
     "return": ReturnRequest,
+}
+_AT_DESK: Final[dict[str, type[DeskRequest]]] = {
+    "enrol": EnrolMemberRequest,
+    "get": GetMemberRequest,
+    "block": BlockCardRequest,
+    "unblock": UnblockCardRequest,
 }
 _UNDOABLE: Final = ("accrue", "redeem", "checkout", "capture", "adjust")
 _SUITABLE: Final = {"capture": ("hold",), "void": ("hold",), "reverse": _UNDOABLE, "return": _UNDOABLE}
@@ -86,6 +102,15 @@ class Composer:
         for name in ("idempotency_key", "occurred_at"):
             del fields[name]
         return QuoteRequest(**fields)
+
+    def at_desk(self, want: AtDesk) -> DeskRequest:
+        named: dict[str, Any] = self.named(want.who)
+        match want.call:
+            case "add" | "replace":
+                new_card = str(self.named(Who(want.new, "spare card"))["card"])
+                request = AddCardRequest if want.call == "add" else ReplaceCardRequest
+                return request(**named, new_card=new_card)
+        return _AT_DESK[want.call](**named)
 
     def _resolve_one(self, want: Intent) -> Iterator[OperationRequest]:
         match want:
@@ -175,6 +200,8 @@ def names_of(member_id: int) -> dict[str, dict[str, object]]:
         "phone": {"phone": f"+49{member_id}"},
         "blocked card": {"card": f"blocked-{member_id}"},
         "replaced card": {"card": f"replaced-{member_id}"},
+        # Nobody's, until it is given to somebody or used first.
+        "spare card": {"card": f"spare-{member_id}"},
     }
 
 

@@ -32,9 +32,10 @@ FIELDS: Final = (
     "original",
 )
 
-Name = Literal["member_id", "card", "phone", "blocked card", "replaced card"]
+Name = Literal["member_id", "card", "phone", "blocked card", "replaced card", "spare card"]
 SaleKind = Literal["accrue", "redeem", "checkout"]
 Alteration = Literal["", "token", "request"]
+DeskCall = Literal["enrol", "get", "add", "replace", "block", "unblock"]
 FollowUpKind = Literal["capture", "void", "reverse", "return"]
 
 
@@ -139,6 +140,14 @@ class Agreement(NamedTuple):
     altered: Alteration
 
 
+class AtDesk(NamedTuple):
+    """A call of MemberService; `new` counts the member whose spare card is added or takes another's place."""
+
+    call: DeskCall
+    who: Who
+    new: int
+
+
 class LetRunOut(NamedTuple):
     """A hold, and then nothing until its time is over."""
 
@@ -166,15 +175,32 @@ class ReadHistory(NamedTuple):
     page_size: int
 
 
-Step = Intent | Batch | Stream | Quote | Agreement | LetRunOut | Presume | LookUp | ReadBalance | ReadHistory
+Step = (
+    Intent
+    | Batch
+    | Stream
+    | Quote
+    | Agreement
+    | AtDesk
+    | LetRunOut
+    | Presume
+    | LookUp
+    | ReadBalance
+    | ReadHistory
+)
 
 members: Final = st.integers(0, 1)
 # The last two are closed and unknown.
 any_members: Final = st.integers(0, 3)
 targets: Final = st.integers(0, 5)
 ages: Final = st.sampled_from((*RECENT, *LONG_AGO))
-good_names: Final = st.sampled_from(["member_id", "member_id", "card", "phone"])
-bad_names: Final = st.sampled_from(["blocked card", "replaced card"])
+good_names: Final[st.SearchStrategy[Name]] = st.sampled_from(["member_id", "member_id", "card", "phone"])
+# What the others are called by stays as it is, so that calls that race are all recorded.
+bad_names: Final[st.SearchStrategy[Name]] = st.sampled_from(["blocked card", "replaced card", "spare card"])
+any_names: Final[st.SearchStrategy[Name]] = good_names | bad_names
+desk_calls: Final[st.SearchStrategy[DeskCall]] = st.sampled_from(
+    ["enrol", "get", "add", "add", "replace", "replace", "block", "unblock"]
+)
 good: Final = st.builds(Who, members, good_names)
 strange: Final = st.builds(Who, any_members, good_names) | st.builds(Who, members, bad_names)
 
@@ -278,6 +304,16 @@ def stories(draw: st.DrawFn) -> list[Intent]:
     return told + draw(st.lists(follow_ups, min_size=1, max_size=4))
 
 
+@st.composite
+def at_desk(draw: st.DrawFn) -> AtDesk:
+    call = draw(desk_calls)
+    names = any_names if call in ("get", "add") else bad_names
+    who = Who(draw(any_members), draw(names))
+    # A card does not take its own place.
+    others = [member for member in (0, 1) if who != Who(member, "spare card")]
+    return AtDesk(call, who, draw(st.sampled_from(others)))
+
+
 alterations: Final[st.SearchStrategy[Alteration]] = st.sampled_from(["", "", "", "token", "request"])
 quoted: Final = sales(
     who=good | strange, kinds=("checkout",), age=st.sampled_from(RECENT), offline=st.just(value=False)
@@ -286,6 +322,7 @@ _steps: Final[st.SearchStrategy[Step]] = st.one_of(
     intents,
     intents,
     st.builds(Batch, st.lists(intents, min_size=1, max_size=12)),
+    at_desk(),
     st.builds(Stream, st.lists(st.lists(intents, min_size=1, max_size=5), min_size=1, max_size=4)),
     st.one_of(
         st.builds(Quote, quoted),

@@ -11,11 +11,12 @@ from loyalty.v1.transaction_service_pb2 import (
     GetBalanceRequest,
     OperationRequest,
 )
-from tests.acceptance.check import check, check_balance, check_quote
+from tests.acceptance.check import check, check_balance, check_member, check_quote
 from tests.acceptance.composer import Composer
 from tests.acceptance.intents import (
     Adjust,
     Agreement,
+    AtDesk,
     Batch,
     Hold,
     Intent,
@@ -84,6 +85,8 @@ class Player:
                     await self._quote(till, sale)
                 case Agreement():
                     await self._agree(till, step)
+                case AtDesk():
+                    await self._at_desk(till, step)
                 case LetRunOut(who, points):
                     await self._let_run_out(till, who, points)
                 case Presume(adjust):
@@ -151,6 +154,12 @@ class Player:
             # The most that can be asked for stays a valid request.
             checkout.redeem_points += -1 if checkout.redeem_points else 1
         await self._write(till, [call])
+
+    # --- cards ---
+
+    async def _at_desk(self, till: Till, want: AtDesk) -> None:
+        request = self._composer.at_desk(want)
+        check_member(self.model.desk.apply(request), await till.at_desk(request))
 
     # --- what takes its time, and what is not allowed ---
 

@@ -32,7 +32,8 @@ from tests.acceptance.intents import (
 )
 from tests.acceptance.player import Player, calm, send
 from tests.acceptance.programs import all_programs
-from tests.acceptance.reckoning.chain import CardState, Model, Version
+from tests.acceptance.reckoning.chain import Model, Version
+from tests.acceptance.reckoning.desk import CardState
 from tests.chains import Chain, new_chain
 from tests.client import Answer, Till, write_of
 from tests.postgres import run
@@ -126,9 +127,10 @@ async def _enrol(chain: Chain, model: Model, groups: Iterable[Sequence[int]]) ->
 
 
 def _cards_of(member_id: int) -> dict[str, CardState]:
-    names = [*names_of(member_id).values()][1:]
-    cards = [str(card) for name in names for card in name.values()]
-    return {card: _state_of(card) for card in cards}
+    names = names_of(member_id)
+    cards = [*names["card"].values(), *names["phone"].values()]
+    cards += [*names["blocked card"].values(), *names["replaced card"].values()]
+    return {str(card): _state_of(str(card)) for card in cards}
 
 
 def _state_of(card: str) -> CardState:

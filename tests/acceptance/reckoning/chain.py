@@ -7,13 +7,13 @@ calls are read in the order in which they apply; the clock is this machine's.
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from loyalty.v1.transaction_service_pb2 import OperationRequest, QuoteRequest
 from processor.domain.program_document import ProgramDocument
 from tests.acceptance.reckoning.adjusting import adjust
 from tests.acceptance.reckoning.ask import card_of, kind_of, microseconds, payload_of, quoted_sale, sale_of
+from tests.acceptance.reckoning.desk import Cards, CardState, Desk
 from tests.acceptance.reckoning.limits import Limits, Sold, now_us
 from tests.acceptance.reckoning.member import Decided, Done, Member
 from tests.acceptance.reckoning.orders import capture, hold, void
@@ -51,12 +51,6 @@ _OF_ORDERS: Final[dict[str, Callable[[ProgramDocument, Member, Any, Limits], Dec
 }
 
 
-class CardState(Enum):
-    OPEN = "OPEN"
-    BLOCKED = "CARD_BLOCKED"
-    REPLACED = "CARD_REPLACED"
-
-
 class Version(NamedTuple):
     """A version of the program, and the time in microseconds from which it holds."""
 
@@ -72,7 +66,8 @@ class Model:
         self.promises = Promises()
         self._versions = versions
         self._members: dict[int, Member] = {}
-        self._cards: dict[str, tuple[Member, CardState]] = {}
+        self._cards: Cards = {}
+        self.desk = Desk(self._members, self._cards)
         self._sales: list[Sold] = []
 
     def enrol(
@@ -148,10 +143,12 @@ class Model:
         return [(key, self.find(key)) for key in reversed(self._members[member_id].history)]
 
     def knows_original(self, member_id: int, call: OperationRequest) -> bool:
-        """Whether a call names this member, and an operation of it that is there already."""
+        """Whether a call names this member, as it may, and an operation of it that is there already."""
         request: Any = write_of(call)
         member = self._members[member_id]
         if self._cards.get(card_of(request), (self._members.get(request.member_id),))[0] is not member:
+            return False
+        if self._barred_for(request, is_spending=kind_of(call) in _SPENDING):
             return False
         original = member.done.get(request.original_idempotency_key)
         is_of_hold = kind_of(call) in ("CAPTURE", "VOID")
@@ -183,7 +180,7 @@ class Model:
     def _barred_for(self, request: Any, *, is_spending: bool) -> str:
         """Why the card can't be used so; empty if it can."""
         _, state = self._cards.get(card_of(request), (None, CardState.OPEN))
-        is_barred = state is CardState.REPLACED or (state is CardState.BLOCKED and is_spending)
+        is_barred = state is not CardState.BLOCKED or is_spending
         return state.value if is_barred else ""
 
     def _find(self, request: Any, *, is_enrolling: bool) -> Member:

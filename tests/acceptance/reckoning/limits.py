@@ -65,12 +65,12 @@ class Limits:
     """The limits for a member, given all sales of the chain."""
 
     def __init__(self, member: object, sales: Sequence[Sold]) -> None:
-        self._member = member
+        self.member = member
         self._sales = sales
 
     def redeemed_today(self, program: ProgramDocument) -> int:
         today = day_at(now_us(), zone_of(program)).toordinal()
-        own = [sold for sold in self._sales if sold.member is self._member and sold.day == today]
+        own = [sold for sold in self._sales if sold.member is self.member and sold.day == today]
         return sum(sold.redeemed_points for sold in own)
 
     def check(

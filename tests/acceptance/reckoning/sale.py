@@ -59,7 +59,7 @@ class Reckoning:
             self._take_reward(reward_id)
         self._pay_with_points()
         self._earn()
-        sale = sold_now(self.program, self.member, self.ask, self.earned_points, self.spent_points)
+        sale = sold_now(self.program, self.limits.member, self.ask, self.earned_points, self.spent_points)
         held = self.member.wallet.held_points
         is_online = not self.ask.is_offline
         self.flags += self.limits.check(self.program, sale, held_points=held, refuses=is_online)
