@@ -1,9 +1,12 @@
 """The command `adjust` against a real server: one adjustment, files, repeats, refusals, an outage."""
 
+import os
+import pty
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -100,6 +103,40 @@ def test_a_file_of_many_is_adjusted_and_may_be_repeated(adjust: Adjust, chain: C
     again = adjust(file)
     assert (again.status, again.err) == (1, "1,199 applied before, 1 refused.\n")
     assert (balance(chain, 1), balance(chain, 701)) == (2, 0)
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(adjust: Adjust, chain: Chain, file: Path) -> None:
+    """What is told of each line goes where it goes without a terminal."""
+    lines = [f"{number},1,survey,survey-{number}" for number in range(1, 601)]
+    file.write_text("\n".join(["member_id,points,reason,key", *lines, "601,-5,survey,survey-601"]))
+    terminal, theirs = pty.openpty()
+    told = file.with_suffix(".told")
+    command = [sys.executable, "-m", "processor", "adjust", str(file)]
+    given = {**os.environ, "TERM": "xterm"}
+    with (
+        told.open("wb") as out,
+        subprocess.Popen(command, stdin=theirs, stdout=out, stderr=theirs, env=given) as running,
+    ):
+        os.close(theirs)
+        shown = all_of(terminal)
+    assert running.returncode == 1
+    assert "Adjusting" in shown
+    assert "0/601" in shown
+    assert "601/601" in shown
+    assert shown.endswith("600 applied, 1 refused.\r\n")
+    *applied, refused = told.read_text().splitlines()
+    assert applied == [f"{file}:{number}: applied, balance then 1" for number in range(2, 602)]
+    assert refused.startswith(f"{file}:602: refused: INSUFFICIENT_POINTS")
+
+
+def all_of(terminal: int) -> str:
+    """What it shows until nobody writes to it any more."""
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(terminal, 65_536):
+            shown += part
+    os.close(terminal)
+    return shown.decode()
 
 
 def test_an_outage_is_waited_out(adjust: Adjust, chain: Chain, server_dsn: str, file: Path) -> None:

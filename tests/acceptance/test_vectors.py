@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -22,6 +21,7 @@ from storage.members import set_member_status, set_segments
 from storage.pool import connect
 from tests.chains import Chain
 from tests.client import Answer, Till, answers_of
+from tests.clock import Clock
 from tests.postgres import Server as Postgres
 from tests.postgres import run
 from tests.server import Server, serving
@@ -66,23 +66,9 @@ CARD_CALLS: Final = {
 }
 
 
-class Clock:
-    """The server's clock."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.set(EARLY_US)
-
-    def set(self, at_us: int) -> None:
-        """Replaced as a whole: the server may be reading it."""
-        new = self.file.with_suffix(".new")
-        new.write_text(str(at_us))
-        new.replace(self.file)
-
-
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
-    return Clock(tmp_path_factory.mktemp("clock") / "now")
+    return Clock(tmp_path_factory.mktemp("clock") / "now", EARLY_US)
 
 
 @pytest.fixture(scope="module")

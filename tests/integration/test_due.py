@@ -1,6 +1,7 @@
 """What time does to points without any call: done once, by one process, and never forgotten."""
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from time import time_ns
 from typing import Final
 
@@ -14,6 +15,7 @@ from processor.card_book import CardBook
 from processor.commit_journal import CommitJournal
 from processor.domain.command import Kind
 from processor.domain.failures import StorageFailure
+from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument
 from processor.ledger import Ledger
 from processor.metrics import BatcherMetrics, LedgerMetrics
 from processor.rpc.encoder import ProtobufEncoder
@@ -25,11 +27,19 @@ from storage.measures import due_lag_seconds
 from storage.partitions import Partitions
 from storage.pool import open_pool
 from storage.verify import verify
+from tests.chains import new_chain
+from tests.client import Till
+from tests.clock import Clock
 from tests.history import DAY_US, START_US, dated_history, write
-from tests.server import COMMAND, eventually_true, in_thread, launched
+from tests.requests import accrue, adjust, hold
+from tests.server import COMMAND, eventually_true, in_thread, launched, started
 
 PAST_US: Final = START_US + DAY_US
 FUTURE_US: Final = time_ns() // 1_000 + DAY_US
+WAITING: Final[ProgramDocument] = {
+    **DEFAULT_PROGRAM,
+    "lots": {"pending_days": 14, "expiry": {"after_days": 30}},
+}
 
 
 @pytest.fixture
@@ -245,3 +255,37 @@ async def test_points_expire_without_any_call_whichever_worker_sees_to_it(
         await eventually_true(is_done)
     assert await owner.fetchval("SELECT sum(balance_points) FROM account") == 0
     assert await owner.fetchval("SELECT count(*) FROM operation WHERE kind = $1", Kind.EXPIRE) == 3
+
+
+async def test_holds_run_out_and_points_become_active_and_expire_without_any_call(
+    database: str, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    chain = await new_chain(database, document=WAITING)
+    await chain.add_members([1])
+    now_us = time_ns() // 1_000
+    clock = Clock(tmp_path / "now", now_us)
+
+    async def entries_after(days: int, kinds: list[Kind]) -> None:
+        """Put the clock on, and wait until the ledger has just these by the service itself."""
+        clock.set(now_us + days * DAY_US)
+
+        async def are_there() -> bool:
+            rows = await owner.fetch("SELECT kind FROM operation ORDER BY member_sequence OFFSET 3")
+            return [row[0] for row in rows] == kinds
+
+        await eventually_true(are_there)
+
+    server = started(database, workers=1, test_clock=clock.file, due_interval_seconds=0.1)
+    async with in_thread(server) as served, Till(served.address, await chain.operator_key()) as till:
+        for request in (adjust(1, 50), hold(1, 30), accrue(1, 100_000)):
+            assert not (await till.write(request)).reason
+        before = await till.balance(1)
+        assert (before.available_points, before.held_points, before.pending_points) == (20, 30, 10)
+        await entries_after(2, [Kind.RELEASE])
+        await entries_after(15, [Kind.RELEASE, Kind.ACTIVATE])
+        after = await till.balance(1)
+        assert (after.available_points, after.held_points, after.pending_points) == (60, 0, 0)
+        await entries_after(40, [Kind.RELEASE, Kind.ACTIVATE, Kind.EXPIRE])
+        assert await noted(owner) == []
+    assert await owner.fetchval("SELECT balance_points FROM account") == 0
+    assert (await verify(database)).differences == []

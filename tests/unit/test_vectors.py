@@ -59,7 +59,9 @@ class Rules:
         """Do one step."""
         now_us = time_us(step.get("at", DEFAULT_AT))
         online = program_in_force(self._programs, now_us)
-        self._account = matured(self._account, online, now_us)
+        # A quote writes nothing, not even what is due.
+        if step["call"] != "quote":
+            self._account = matured(self._account, online, now_us)
         if step["call"] == "balance":
             return {
                 "outcome": "APPLIED",

@@ -15,6 +15,7 @@ def check_discount(document: ProgramDocument) -> Iterator[Contradiction]:
     yield from empty_section(discount, ("discount",))
     yield from _check_never_given(document, discount)
     yield from _check_never_earned(discount)
+    yield from _check_never_paid(discount)
     yield from _check_smaller(document, discount)
     yield from repeated(
         [each["segment"] for each in discount.get("segments", ())], ("discount", "segments"), "segment"
@@ -39,6 +40,12 @@ def _check_never_earned(discount: DiscountDocument) -> Iterator[Contradiction]:
     ):
         reason = "can't be false where every receipt has a discount of percent: nothing would ever be earned"
         yield Contradiction(("discount", "combined_with_earning"), reason)
+
+
+def _check_never_paid(discount: DiscountDocument) -> Iterator[Contradiction]:
+    if discount.get("percent") == 100 and "excluded" not in discount:
+        reason = "can't be 100 where no goods are excluded: everybody would get everything for nothing"
+        yield Contradiction(("discount", "percent"), reason)
 
 
 def _check_smaller(document: ProgramDocument, discount: DiscountDocument) -> Iterator[Contradiction]:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
 from processor.domain.program_document import ProgramDocument
-from processor.domain.program_sections import LimitDocument
-from processor.located_yaml import dotted
+from processor.domain.program_sections import EarningDocument, LimitDocument
+from processor.located_yaml import Path, dotted
 from processor.program_file.checks.contradiction import Contradiction, repeated
 
 _Bound: TypeAlias = Literal["operations", "earned_points", "redeemed_points"]
 _BOUNDS: Final[tuple[_Bound, ...]] = ("operations", "earned_points", "redeemed_points")
+# A day of 25 hours that begins within one of the clock's.
+_HOURS_OF_DAY_MAX: Final = 26
 
 
 def check_limits(document: ProgramDocument) -> Iterator[Contradiction]:
@@ -19,8 +21,31 @@ def check_limits(document: ProgramDocument) -> Iterator[Contradiction]:
     for index, limit in enumerate(limits):
         if not any(bound in limit for bound in _BOUNDS):
             yield Contradiction(("limits", index), f"must have at least one of {', '.join(_BOUNDS)}")
+        if limit["action"] == "refuse":
+            yield from _check_earned(index, limit, document["earning"])
         for other_index, other in enumerate(limits):
             yield from _check_pair(index, limit, other_index, other)
+
+
+def _check_earned(index: int, limit: LimitDocument, earning: EarningDocument) -> Iterator[Contradiction]:
+    """Whole steps are earned, whatever the goods and the tier multiply."""
+    if "earned_points" not in limit or "cashback_basis_points" in earning:
+        return
+    least, path = min(_points_per_step(earning), default=(0, ()))
+    if limit["earned_points"] < least:
+        reason = f"must be at least {least:,}, as {dotted(path)} says: no receipt that earns has fewer"
+        yield Contradiction(("limits", index, "earned_points"), reason)
+
+
+def _points_per_step(earning: EarningDocument) -> Iterator[tuple[int, Path]]:
+    """By every rate, with its path."""
+    if "points_per_step" in earning:
+        yield earning["points_per_step"], ("earning", "points_per_step")
+    for index, band in enumerate(earning.get("bands", ())):
+        yield band["points_per_step"], ("earning", "bands", index, "points_per_step")
+    for index, rate in enumerate(earning.get("segments", ())):
+        if "points_per_step" in rate:
+            yield rate["points_per_step"], ("earning", "segments", index, "points_per_step")
 
 
 def _check_pair(
@@ -37,6 +62,7 @@ def _check_pair(
         and other["period"] == "day"
         and other["action"] in (limit["action"], "refuse")
     )
+    is_day_of_hour = limit["period"] == "day" and other["period"] == "hour" and other["action"] == "refuse"
     for bound in _BOUNDS:
         if not (bound in limit and bound in other):
             continue
@@ -47,3 +73,5 @@ def _check_pair(
             yield Contradiction(
                 path, f"must be at most {other[bound]:,}, the bound of the day in {other_path}"
             )
+        elif is_day_of_hour and limit[bound] >= (most := other[bound] * _HOURS_OF_DAY_MAX):
+            yield Contradiction(path, f"must be below {most:,}, the most of a day that {other_path} allows")

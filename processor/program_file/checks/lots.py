@@ -60,8 +60,8 @@ def check_returns(document: ProgramDocument) -> Iterator[Contradiction]:
         yield Contradiction(("returns", "grace_days"), "is missing: how long restored points live")
     if not restores and "grace_days" in returns:
         yield Contradiction(("returns", "grace_days"), "goes with expired_lots: restore only")
-    if restores and "expiry" not in lots:
-        reason = "restore needs lots.expiry: without it no lot expires"
+    if "expired_lots" in returns and "expiry" not in lots:
+        reason = f"{returns['expired_lots']} needs lots.expiry: without it no lot expires"
         yield Contradiction(("returns", "expired_lots"), reason)
     if returns.get("shortfall") == "pending_only" and "pending_days" not in lots:
         reason = "pending_only needs lots.pending_days: without it no points are pending"

@@ -40,6 +40,9 @@ def _missing_redemption(document: ProgramDocument) -> Iterator[Contradiction]:
         if section in document:
             reason = "needs the section redemption: without it points can't be spent"
             yield Contradiction((section,), reason)
+    if not document.get("discount", {}).get("combined_with_points", True):
+        reason = "can't be false without the section redemption: no receipt uses points"
+        yield Contradiction(("discount", "combined_with_points"), reason)
     for index, limit in enumerate(document.get("limits", ())):
         if "redeemed_points" in limit:
             reason = "needs the section redemption: without it no points are redeemed"
