@@ -6,7 +6,7 @@ from typing import Final
 from benchmarks.compare.measure import Sample, Subject, measure
 
 # Fewer tell nothing of a 99th percentile; the first run has as many.
-_OPERATIONS_MIN: Final = 300
+_OPERATIONS_MIN: Final = 200
 _OPERATIONS_STEP: Final = 100
 # What is slow needs longer runs to be steady.
 _SLOW_FACTOR: Final = 4 / 3
