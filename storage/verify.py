@@ -1,23 +1,28 @@
 """Proof of the ledger: every balance, state, sequence and hash chain computed again from the rows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import asyncpg
 
-from processor.domain.account import Account
-from processor.domain.operation import Operation
 from processor.domain.times import format_us
-from storage.audit import Finding, MemberAudit, check_due
+from storage.audit import Finding
+from storage.audit_part import Part, PartReport, audit_part
+from storage.audit_processes import audit_in_processes
 from storage.directory import find_chain
+from storage.findings import Findings, Located
 from storage.owner import owner_connection
 from storage.queries import load_queries
 
 DIFFERENCES_MAX: Final = 10_000
+# Fewer are not worth a process.
+PART_OPERATIONS: Final = 50_000
 _SQL: Final = load_queries("verify")
-_ACCOUNT_END: Final = 1 + len(Account._fields)  # the first column is the chain's
-_ROWS_AT_ONCE: Final = 2_000
+_place: Final = itemgetter(0, 1)
 
 
 class Difference(NamedTuple):
@@ -48,18 +53,23 @@ def _ignore(_done: int, _total: int) -> None:
 
 
 async def verify(
-    dsn: str, chain: str | None = None, on_progress: Callable[[int, int], None] = _ignore
+    dsn: str,
+    chain: str | None = None,
+    on_progress: Callable[[int, int], None] = _ignore,
+    *,
+    processes: int = 1,
 ) -> Report:
     """Check one chain, or all, as they are at this moment; memory does not grow with the ledger.
 
-    The result for all is recorded, for the service to show.
-    `dsn` names the login that owns the tables. `on_progress` is told how many of how many operations are
-    done. Raises StorageUnavailable, SchemaMissingError, or DirectoryError if there is no such chain.
+    Large ledgers are divided among so many processes. The result for all chains is recorded, for the service
+    to show. `dsn` names the login that owns the tables. `on_progress` is told how many of how many operations
+    are done. Raises StorageUnavailable, SchemaMissingError, AuditProcessError, or DirectoryError if there is
+    no such chain.
     """
     async with owner_connection(dsn) as connection:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             chain_id = await find_chain(connection, chain) if chain else None
-            report = await _Verification(connection, chain_id, on_progress).run()
+            report = await _Verification(dsn, connection, chain_id, on_progress).run(processes)
         if chain_id is None:
             await connection.execute(_SQL["record"], report.operations, report.differences_count)
         return report
@@ -69,99 +79,99 @@ class _Verification:
     """One pass over one snapshot."""
 
     def __init__(
-        self, connection: asyncpg.Connection, chain_id: int | None, on_progress: Callable[[int, int], None]
+        self,
+        dsn: str,
+        connection: asyncpg.Connection,
+        chain_id: int | None,
+        on_progress: Callable[[int, int], None],
     ) -> None:
+        self._dsn = dsn
         self._connection = connection
         self._chain_id = chain_id
         self._on_progress = on_progress
-        self._chain_names: dict[int, str] = {}
-        self._detached: dict[int, int] = {}
-        self._missing: Counter[int] = Counter()
-        self._members = 0
-        self._operations = 0
-        self._differences: list[Difference] = []
-        self._differences_count = 0
+        self._done = 0
+        self._total = 0
 
-    async def run(self) -> Report:
+    async def run(self, processes: int) -> Report:
         await self._connection.execute(_SQL["prepare"])
-        names = await self._connection.fetch(_SQL["chain_names"])
-        self._chain_names = {row["chain_id"]: row["name"] for row in names}
-        detached = await self._connection.fetch(_SQL["detached"], self._chain_id)
-        self._detached = {row["chain_id"]: row["operations"] for row in detached}
-        await self._check_members()
-        await self._check_orphans()
-        await self._check_dues()
-        await self._check_keys()
-        self._check_detached()
+        [(members, self._total)] = await self._connection.fetch(_SQL["totals"], self._chain_id)
+        parts = await self._audit_parts(max(1, min(processes, self._total // PART_OPERATIONS)))
+        missing = sum((part.missing for part in parts), Counter[int]())
+        detached = await self._detached()
+        kinds = (
+            [part.of_members for part in parts],
+            [await self._check_orphans()],
+            [part.of_times for part in parts],
+            [await self._check_keys()],
+            [_check_detached(detached, missing)],
+        )
         return Report(
-            self._members,
-            self._operations,
-            self._differences,
-            self._differences_count,
-            sum(self._missing[chain_id] for chain_id in self._detached),
+            members,
+            sum(part.operations for part in parts),
+            list(islice(_differences(kinds, await self._chain_names()), DIFFERENCES_MAX)),
+            sum(findings.count for kind in kinds for findings in kind),
+            sum(missing[chain_id] for chain_id in detached),
         )
 
-    async def _check_members(self) -> None:
-        total: int = await self._connection.fetchval(_SQL["count_operations"], self._chain_id)
-        current: tuple[int, Account] | None = None
-        audit = MemberAudit(0, gaps_allowed=False)
-        async for row in self._connection.cursor(_SQL["members"], self._chain_id, prefetch=_ROWS_AT_ONCE):
-            chain_id, member_id = row[0], row[1]
-            if current is None or current[0] != chain_id or current[1].member_id != member_id:
-                self._finish_member(current, audit)
-                current = chain_id, Account(*row[1:_ACCOUNT_END])
-                audit = MemberAudit(member_id, gaps_allowed=chain_id in self._detached)
-            if row[_ACCOUNT_END] is not None:
-                operation = Operation(*row[_ACCOUNT_END:])
-                self._report(chain_id, member_id, audit.check_operation(operation))
-                self._count_operation(total)
-        self._finish_member(current, audit)
-        self._on_progress(self._operations, total)
+    async def _audit_parts(self, count: int) -> Sequence[PartReport]:
+        parts = [Part(self._chain_id, count, number, DIFFERENCES_MAX) for number in range(count)]
+        if count == 1:
+            return [await audit_part(self._connection, parts[0], self._tell)]
+        snapshot = await self._connection.fetchval(_SQL["share_snapshot"])
+        return await audit_in_processes(self._dsn, snapshot, parts, self._tell)
 
-    def _finish_member(self, member: tuple[int, Account] | None, audit: MemberAudit) -> None:
-        if member is None:
-            return
-        chain_id, account = member
-        self._report(chain_id, account.member_id, audit.check_account(account))
-        self._missing[chain_id] += audit.missing
-        self._members += 1
+    async def _chain_names(self) -> dict[int, str]:
+        rows = await self._connection.fetch(_SQL["chain_names"])
+        return {row["chain_id"]: row["name"] for row in rows}
 
-    def _count_operation(self, total: int) -> None:
-        self._operations += 1
-        if self._operations % _ROWS_AT_ONCE == 0:
-            self._on_progress(self._operations, total)
+    async def _detached(self) -> dict[int, int]:
+        """How many operations of which chain have left the ledger with detached partitions."""
+        rows = await self._connection.fetch(_SQL["detached"], self._chain_id)
+        return {row["chain_id"]: row["operations"] for row in rows}
 
-    async def _check_orphans(self) -> None:
+    def _tell(self, operations: int) -> None:
+        """So many more are done."""
+        self._done += operations
+        self._on_progress(self._done, self._total)
+
+    async def _check_orphans(self) -> Findings:
+        findings = Findings(DIFFERENCES_MAX)
         async for row in self._connection.cursor(_SQL["orphans"], self._chain_id):
             finding = Finding("account", f"one for {row['operations']} operations", "none")
-            self._report(row["chain_id"], row["member_id"], [finding])
+            findings.add(row["chain_id"], row["member_id"], [finding])
+        return findings
 
-    async def _check_dues(self) -> None:
-        """Points must not be forgotten that time is to change."""
-        rows = self._connection.cursor(_SQL["earliest_dues"], self._chain_id, prefetch=_ROWS_AT_ONCE)
-        async for row in rows:
-            self._report(row["chain_id"], row["member_id"], check_due(row["state"], row["due_at"]))
-
-    async def _check_keys(self) -> None:
+    async def _check_keys(self) -> Findings:
+        findings = Findings(DIFFERENCES_MAX)
         async for row in self._connection.cursor(_SQL["repeated_keys"], self._chain_id):
             times = (format_us(row["earlier_occurred_at"]), format_us(row["later_occurred_at"]))
             what = f"operations with the key {row['idempotency_key']}"
             finding = Finding(what, "one within the window", "those of {} and {}".format(*times))
-            self._report(row["chain_id"], row["member_id"], [finding])
+            findings.add(row["chain_id"], row["member_id"], [finding])
+        return findings
 
-    def _check_detached(self) -> None:
-        """What is missing must be exactly what was detached."""
-        for chain_id, detached in self._detached.items():
-            if (missing := self._missing[chain_id]) != detached:
-                finding = Finding("operations missing beside the detached", detached, missing)
-                self._report(chain_id, None, [finding])
 
-    def _report(self, chain_id: int, member_id: int | None, findings: Iterable[Finding]) -> None:
-        for what, expected, found in findings:
-            self._differences_count += 1
-            if len(self._differences) < DIFFERENCES_MAX:
-                name = self._chain_names.get(chain_id, str(chain_id))
-                self._differences.append(Difference(name, member_id, what, _text(expected), _text(found)))
+def _check_detached(detached: Mapping[int, int], missing: Mapping[int, int]) -> Findings:
+    """What is missing must be exactly what was detached."""
+    findings = Findings(DIFFERENCES_MAX)
+    for chain_id, operations in detached.items():
+        if missing[chain_id] != operations:
+            what = "operations missing beside the detached"
+            findings.add(chain_id, None, [Finding(what, operations, missing[chain_id])])
+    return findings
+
+
+def _differences(kinds: Sequence[Sequence[Findings]], names: Mapping[int, str]) -> Iterator[Difference]:
+    """One kind after another, each in the order of chains and members."""
+    for kind in kinds:
+        for located in merge(*[findings.first for findings in kind], key=_place):
+            yield _difference(located, names)
+
+
+def _difference(located: Located, names: Mapping[int, str]) -> Difference:
+    chain_id, member_id, (what, expected, found) = located
+    name = names.get(chain_id, str(chain_id))
+    return Difference(name, member_id, what, _text(expected), _text(found))
 
 
 def _text(value: object) -> str:

@@ -18,12 +18,16 @@ class Processes(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What is measured; `metrics_url` is that of a service that batches."""
+    """What is measured; `metrics_url` is that of a service that batches.
+
+    One that `is_slow` does few operations a second.
+    """
 
     name: str
     client: Client
     processes: Processes
     metrics_url: str | None = None
+    is_slow: bool = False
 
 
 class Sample(NamedTuple):

@@ -26,7 +26,7 @@ class GrowthPoint(NamedTuple):
 class Report(NamedTuple):
     """`figures` by subject, `sweeps` by transport and the calls in flight; `settings` are those of the run.
 
-    `notes` tell what could not be measured, and why.
+    `notes` tell what could not be measured, and why; `parts_seconds` how long the run's parts have taken.
     """
 
     machine: Mapping[str, object]
@@ -38,6 +38,7 @@ class Report(NamedTuple):
     tracing_us: TracingCosts
     notes: Sequence[str]
     verified: bool
+    parts_seconds: Mapping[str, float]
 
     @property
     def judged(self) -> list[Judged]:

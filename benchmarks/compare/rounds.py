@@ -5,8 +5,11 @@ from typing import Final
 
 from benchmarks.compare.measure import Sample, Subject, measure
 
-_FIRST_OPERATIONS: Final = 500
-_OPERATIONS_STEP: Final = 500
+# Fewer tell nothing of a 99th percentile; the first run has as many.
+_OPERATIONS_MIN: Final = 200
+_OPERATIONS_STEP: Final = 100
+# What is slow needs longer runs to be steady.
+_SLOW_FACTOR: Final = 4 / 3
 # The first connects, the second fills caches and tells how many operations fill the time.
 _WARM_UP_ROUNDS: Final = 2
 
@@ -17,15 +20,18 @@ Round = dict[str, Sample]
 def run_rounds(
     subjects: Sequence[Subject], rounds: int, seconds: float, on_run: Callable[[str], None]
 ) -> list[Round]:
-    """Measure each subject for about `seconds` a round. `on_run` is told what runs. Raises BenchmarkError."""
-    operations = {subject.name: _FIRST_OPERATIONS for subject in subjects}
+    """Measure each subject for about `seconds` a round, slow ones a third longer.
+
+    `on_run` is told what runs. Raises BenchmarkError.
+    """
+    operations = {subject.name: _OPERATIONS_MIN for subject in subjects}
     done: list[Round] = []
     for number in range(_WARM_UP_ROUNDS + rounds):
         samples: Round = {}
         for subject in _rotated(subjects, number):
             on_run(subject.name)
             sample = measure(subject, operations[subject.name])
-            operations[subject.name] = _operations_in(sample, seconds)
+            operations[subject.name] = _operations_in(sample, _seconds_of(subject, seconds))
             samples[subject.name] = sample
         done.append({subject.name: samples[subject.name] for subject in subjects})
     return done[_WARM_UP_ROUNDS:]
@@ -42,7 +48,11 @@ def _rotated(subjects: Sequence[Subject], number: int) -> list[Subject]:
     return [*subjects[start:], *subjects[:start]]
 
 
+def _seconds_of(subject: Subject, seconds: float) -> float:
+    return seconds * _SLOW_FACTOR if subject.is_slow else seconds
+
+
 def _operations_in(sample: Sample, seconds: float) -> int:
     """How many take about so long."""
     steps = round(sample.operations_per_second * seconds / _OPERATIONS_STEP)
-    return max(1, steps) * _OPERATIONS_STEP
+    return max(_OPERATIONS_MIN, steps * _OPERATIONS_STEP)

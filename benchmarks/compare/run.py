@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.collector import collector
 from benchmarks.compare.chains import make_chains
 from benchmarks.compare.figures import Figures, figures
+from benchmarks.compare.laps import Laps
 from benchmarks.compare.latencies import measure_half_peak, measure_idle
 from benchmarks.compare.measure import Subject
 from benchmarks.compare.names import HALF_PEAK, HALF_PEAK_NATIVE, IDLE, IDLE_NATIVE, NATIVE, PGBENCH, UNARY
@@ -47,32 +48,42 @@ _NATIVE: Final = _Names(NATIVE, IDLE_NATIVE, HALF_PEAK_NATIVE)
 
 def run_comparison(settings: Settings) -> Report:
     """Set up everything, measure, verify the ledger. Raises BenchmarkError."""
-    machine = describe_machine()
+    machine, laps = describe_machine(), Laps()
     with own_service("bench", workers=settings.workers) as service, collector() as collector_url:
+        laps.end("start")
         with _errors.status(f"Enrolling {settings.members:,} members of each chain"):
             chains = asyncio.run(make_chains(service, settings.members))
+        laps.end("enrolment")
         with native_service(service, settings.workers) as native:
             world = World(service, native, chains, collector_url, settings)
-            found, sweeps = _measure(world)
+            found, sweeps = _measure(world, laps)
         costs = tracing_costs(collector_url)
+        laps.end("tracing")
         with _errors.status("Verifying the ledger"):
             is_clean = verify(service.dsn)
+        laps.end("verify")
         postgres = asyncio.run(describe_postgres(service.dsn))
     notes = [note for name, note in _NOTES.items() if name not in found]
-    return Report(machine, postgres, settings._asdict(), found, sweeps, (), costs, notes, is_clean)
+    return Report(
+        machine, postgres, settings._asdict(), found, sweeps, (), costs, notes, is_clean, laps.seconds
+    )
 
 
-def _measure(world: World) -> tuple[dict[str, Figures], dict[str, dict[str, Figures]]]:
+def _measure(world: World, laps: Laps) -> tuple[dict[str, Figures], dict[str, dict[str, Figures]]]:
     """The figures by subject, and the sweeps by transport."""
-    found = _measure_rounds(world)
-    found |= _measure_beside(world, found)
-    return found, {} if world.settings.is_quick else dict(_measure_sweeps(world))
+    found = _measure_rounds(world, laps)
+    laps.end("rounds")
+    found |= _measure_beside(world, found, laps)
+    sweeps = {} if world.settings.is_quick else dict(_measure_sweeps(world))
+    laps.end("load")
+    return found, sweeps
 
 
-def _measure_rounds(world: World) -> dict[str, Figures]:
+def _measure_rounds(world: World, laps: Laps) -> dict[str, Figures]:
     settings = world.settings
     with open_subjects(world) as subjects:
         _settle_in(world.service, subjects[0])
+        laps.end("preparation of the rounds")
         with _progress() as progress:
             on_run = _told(progress, runs(len(subjects), settings.rounds))
             return figures(run_rounds(subjects, settings.rounds, settings.seconds, on_run))
@@ -90,19 +101,22 @@ async def _analyze(dsn: str) -> None:
         await connection.execute("ANALYZE operation")
 
 
-def _measure_beside(world: World, found: dict[str, Figures]) -> Iterator[tuple[str, Figures]]:
+def _measure_beside(world: World, found: dict[str, Figures], laps: Laps) -> Iterator[tuple[str, Figures]]:
     """What needs the service for itself."""
     services = (_GRPCIO, world.service), (_NATIVE, world.native)
     for (names, service), idle_id in zip(services, world.chains.idle_ids, strict=True):
         if service:
             with _errors.status("One call at a time"):
                 yield names.idle, measure_idle(world, service, idle_id)
+            laps.end(names.idle)
             with _errors.status("Calls at half of the peak"):
                 peak_per_second = found[names.unary]["operations_per_second"].median
                 yield names.half_peak, measure_half_peak(world, service, peak_per_second)
+            laps.end(names.half_peak)
     if not world.settings.is_quick:
         with _errors.status("More than there is room for"):
             yield from measure_overload(world)
+        laps.end("overload")
 
 
 def _measure_sweeps(world: World) -> Iterator[tuple[str, dict[str, Figures]]]:

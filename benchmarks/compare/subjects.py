@@ -50,6 +50,8 @@ from benchmarks.service import Service, second_service
 
 # What tells of rules, and nothing of a target.
 _ONLY_IN_FULL: Final = frozenset({RICH, BASKET})
+# Calls by grpcio of which each takes a server a millisecond or so.
+_SLOW: Final = frozenset({ROW, UNARY, HOT_UNARY, CHAINS, RICH, BASKET, TRACED})
 
 
 class World(NamedTuple):
@@ -96,7 +98,7 @@ def _served(name: str, handlers: Handlers, world: World, stack: ExitStack) -> Su
     server = stack.enter_context(serving(handlers))
     load = WireLoad(world.till(target=server.target), UNARY_IN_FLIGHT)
     processes = Processes(server.pid, world.service.postgres_pid)
-    return Subject(name, stack.enter_context(Client(load)), processes)
+    return Subject(name, stack.enter_context(Client(load)), processes, is_slow=name in _SLOW)
 
 
 def _services(world: World, stack: ExitStack) -> Iterator[Subject]:
@@ -112,7 +114,7 @@ def _services(world: World, stack: ExitStack) -> Iterator[Subject]:
 
 def _subject(name: str, load: Load, service: Service, stack: ExitStack) -> Subject:
     processes = Processes(service.server_pid, service.postgres_pid)
-    return Subject(name, stack.enter_context(Client(load)), processes, service.metrics_url)
+    return Subject(name, stack.enter_context(Client(load)), processes, service.metrics_url, name in _SLOW)
 
 
 def _loads(world: World) -> Iterator[tuple[str, Load]]:

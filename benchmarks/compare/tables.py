@@ -91,7 +91,15 @@ def remarks(report: Report) -> Iterator[str]:
     yield from report.notes
     yield ", ".join(f"{name} {value}" for name, value in {**report.machine, **report.postgres}.items())
     yield ", ".join(f"{name} {value}" for name, value in report.settings.items())
+    yield _duration(report.parts_seconds)
     yield f"verify: {'clean' if report.verified else 'NOT CLEAN'}"
+
+
+def _duration(parts_seconds: Mapping[str, float]) -> str:
+    """How long the run was, and what of that its parts are."""
+    minutes, seconds = divmod(round(sum(parts_seconds.values())), 60)
+    parts = ", ".join(f"{part} {length:.0f}" for part, length in parts_seconds.items())
+    return f"took {minutes} min {seconds} s, in seconds: {parts}"
 
 
 def with_spread(figure: Figure | None, form: str) -> str:

@@ -1,7 +1,8 @@
 """`verify`: proves the ledger, or lists what is wrong with it."""
 
 import asyncio
-from typing import Annotated
+import os
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +12,9 @@ from processor.cli.output import print_json, print_line, print_table, progress
 from storage.verify import Report
 from storage.verify import verify as compare
 
+# Each has a connection beside those of the service, and PostgreSQL work to do.
+_PROCESSES: Final = min(os.cpu_count() or 1, 2)
+
 
 def verify(
     chain: Annotated[
@@ -18,6 +22,9 @@ def verify(
     ] = None,
     dsn: Dsn = None,
     *,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Among which the members are divided.", show_default=False)
+    ] = _PROCESSES,
     as_json: AsJson = False,
 ) -> None:
     """Compute every balance, state, sequence and hash again from the ledger; 1 if anything differs.
@@ -25,7 +32,7 @@ def verify(
     It looks at one moment of the database, and may run while the service does, which shows the result for
     all chains among its metrics.
     """
-    report = _compare_visibly(resolve_dsn(dsn), chain)
+    report = _compare_visibly(resolve_dsn(dsn), chain, processes)
     if as_json:
         print_json(report._asdict() | {"differences": [each._asdict() for each in report.differences]})
     else:
@@ -34,12 +41,14 @@ def verify(
         raise typer.Exit(ExitStatus.REFUSED)
 
 
-def _compare_visibly(dsn: str, chain: str | None) -> Report:
+def _compare_visibly(dsn: str, chain: str | None, processes: int) -> Report:
     with progress() as bar:
         task = bar.add_task("Verifying", total=None)
-        return asyncio.run(
-            compare(dsn, chain, lambda done, total: bar.update(task, completed=done, total=total))
-        )
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return asyncio.run(compare(dsn, chain, show, processes=processes))
 
 
 def _show(report: Report) -> None:

@@ -45,7 +45,8 @@ def quick_report() -> Report:
     found["one call at a time"] = figures(p50_to_transaction=2.0)
     found[TRACED] = subject()
     costs = TracingCosts(0.5, 1.0, 1.7, 4.0, 570.0)
-    return Report(machine, postgres, {"members": 1_000}, found, {}, (), costs, ("<a note>",), verified=True)
+    notes, seconds = ("<a note>",), {"rounds": 300.4, "verify": 20.4}
+    return Report(machine, postgres, {"members": 1_000}, found, {}, (), costs, notes, True, seconds)
 
 
 def full_report() -> Report:
@@ -82,6 +83,12 @@ def test_the_spread_stands_beside_the_median() -> None:
     [floor, *_] = main_table(quick_report()).rows
 
     assert floor[1] == "6,250 ±20%"
+
+
+def test_it_tells_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(quick_report())
+
+    assert "took 5 min 21 s, in seconds: rounds 300, verify 20\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
