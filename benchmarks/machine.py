@@ -1,7 +1,9 @@
-"""The machine that figures were taken on, and the build of the service."""
+"""The machine that figures were taken on, when, and of which code."""
 
 import os
 import platform
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -14,8 +16,10 @@ _POSTGRES_SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_b
 
 
 def describe_machine() -> dict[str, object]:
-    """Cores, memory, versions, whether the service is compiled, and how busy it all is right now."""
+    """Cores, memory, versions, the commit, whether it is compiled, the time, and how busy it all is now."""
     return {
+        "commit": _commit(),
+        "taken_at": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
@@ -36,6 +40,16 @@ def _cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.machine())
+
+
+def _commit() -> str:
+    """Of the working tree that these modules are of; "unknown" if they are of none."""
+    command = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 async def _setting(connection: asyncpg.Connection, name: str) -> str:

@@ -44,6 +44,8 @@ _FALLING: Final = frozenset(
         "failed_calls",
     }
 )
+# A share that may be below zero, which is as good as zero: what counts is how many hundredths come to it.
+_BY_DIFFERENCE: Final = frozenset({"resident_growth"})
 _RISING_BY_CLOCK: Final = frozenset({"operations_per_second"})
 _FALLING_BY_CLOCK: Final = frozenset({"p50_ms", "p99_ms", "call_p50_ms"})
 # Two runs are of one kind if these are alike in both.
@@ -52,8 +54,12 @@ _ALIKE: Final = (
     ("settings",),
     ("machine", "cpu"),
     ("machine", "cores"),
+    ("machine", "python"),
+    ("machine", "compiled"),
     ("postgres", "fsync"),
     ("postgres", "synchronous_commit"),
+    ("postgres", "server_version"),
+    ("postgres", "shared_buffers"),
 )
 _FAILING: Final = frozenset({"worse", "gone"})
 _STYLES: Final = {"worse": "bold red", "gone": "bold red", "better": "green"}
@@ -68,15 +74,29 @@ class Change(NamedTuple):
     new: Figure | None
     worse_percent: float
 
+    @property
+    def text(self) -> str:
+        """The change itself, better or worse."""
+        if self.new is None:
+            return "-"
+        if self.name in _BY_DIFFERENCE:
+            return f"{self.new.median - self.old.median:+.3f}"
+        return f"{self.new.median / self.old.median - 1:+.1%}" if self.old.median else "-"
+
     def verdict(self, tolerance_percent: float) -> str:
-        """Beyond the tolerance it is worse or better; what the service is measured by is neither."""
+        """Beyond the tolerance it is worse or better; what the service is measured by is neither.
+
+        It varies if that is not beyond what a round of the old run has come to by itself.
+        """
         if self.subject in BASELINES:
             return "reference"
         if self.new is None:
             return "gone"
-        if self.worse_percent > tolerance_percent:
-            return "worse"
-        return "better" if self.worse_percent < -tolerance_percent else ""
+        if abs(self.worse_percent) <= tolerance_percent:
+            return ""
+        if self.old.low <= self.new.median <= self.old.high:
+            return "varies"
+        return "worse" if self.worse_percent > 0 else "better"
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, by_clock: bool) -> Iterator[Change]:
@@ -88,30 +108,38 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], *, by_clock: bool) -
             direction = _direction(name, by_clock=by_clock)
             if direction:
                 old_figure, new_figure = before[name], after.get(name)
-                percent = _worse_percent(old_figure, new_figure, direction)
+                percent = direction * _grown_percent(name, old_figure, new_figure) if new_figure else math.inf
                 yield Change(subject, name, old_figure, new_figure, percent)
 
 
-def _worse_percent(old: Figure, new: Figure | None, direction: int) -> float:
+def _grown_percent(name: str, old: Figure, new: Figure) -> float:
     """What was nothing has no share that it could grow by: any growth is without bounds."""
-    if new is None:
-        return math.inf
+    if name in _BY_DIFFERENCE:
+        return (max(new.median, 0) - max(old.median, 0)) * 100
     if not old.median:
-        return direction * math.inf if new.median else 0.0
-    return direction * (new.median / old.median - 1) * 100
+        return math.copysign(math.inf, new.median) if new.median else 0.0
+    return (new.median / old.median - 1) * 100
 
 
 def _check_alike(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     for path in _ALIKE:
-        before, after = _at(old, path), _at(new, path)
-        if before != after:
-            what = " ".join(path)
+        for what, before, after in _unlike(" ".join(path), _at(old, path), _at(new, path)):
             raise BenchmarkError(f"these cannot be compared: {what} was {before} and is {after}")
 
 
+def _unlike(what: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What differs, by name if it has names."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in dict.fromkeys([*before, *after]):
+            yield from _unlike(f"{what}: {name}", before.get(name), after.get(name))
+    elif before != after:
+        yield what, before, after
+
+
 def _at(value: Any, path: Sequence[str]) -> Any:
+    """None where a report of older code has nothing."""
     for name in path:
-        value = value[name]
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
@@ -137,11 +165,19 @@ def command(
 
     Exit status: 0 none is worse beyond the tolerance; 1 some are; 2 the files can't be compared.
     """
-    found = list(changes(read_report(old), read_report(new), by_clock=wall_time))
+    before, after = read_report(old), read_report(new)
+    found = list(changes(before, after, by_clock=wall_time))
+    print_line(f"from {_named(before)} to {_named(after)}")
     print_table(("subject", "figure", "#old", "#new", "#change", "verdict"), _rows(found, tolerance_percent))
     worse = sum(change.verdict(tolerance_percent) in _FAILING for change in found)
     print_line(f"{worse} of {len(found)} figures are worse by more than {tolerance_percent:g} %, or gone")
     raise typer.Exit(1 if worse else 0)
+
+
+def _named(report: Mapping[str, Any]) -> str:
+    """The commit, and when it was measured, as far as the report has them."""
+    commit, taken_at = (_at(report, ("machine", name)) or "unknown" for name in ("commit", "taken_at"))
+    return f"{commit} ({taken_at})"
 
 
 def _rows(found: Sequence[Change], tolerance_percent: float) -> Iterator[Sequence[object]]:
@@ -153,7 +189,7 @@ def _rows(found: Sequence[Change], tolerance_percent: float) -> Iterator[Sequenc
             change.name.replace("_", " "),
             f"{before:,.2f}",
             "-" if after is None else f"{after:,.2f}",
-            f"{after / before - 1:+.1%}" if before and after is not None else "-",
+            change.text,
             Text(verdict, style=_STYLES.get(verdict, "")),
         )
 

@@ -47,7 +47,11 @@ def written(folder: Path, *values: object) -> list[str]:
 
 def status(folder: Path, new: object, *options: str) -> int:
     """The exit status that the change from `report()` to `new` has."""
-    arguments = [*written(folder, report(), new), *options]
+    return compared(folder, report(), new, *options)
+
+
+def compared(folder: Path, old: object, new: object, *options: str) -> int:
+    arguments = [*written(folder, old, new), *options]
     with patch.object(sys, "argv", ["regression", *arguments]), pytest.raises(SystemExit) as ended:
         main()
     assert isinstance(ended.value.code, int)
@@ -91,15 +95,31 @@ def test_a_figure_that_is_gone_fails(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "gone" in capsys.readouterr().out
 
 
+def test_what_a_round_of_the_old_run_came_to_varies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = report(), changed("unary", "server_us", 350.0)
+    old["figures"]["unary"]["server_us"] |= {"high": 360.0}
+
+    assert compared(tmp_path, old, new) == 0
+    assert re.search(r"\+16.7% +varies", capsys.readouterr().out)
+    old["figures"]["unary"]["server_us"] |= {"high": 340.0}
+    assert compared(tmp_path, old, new) == 1
+
+
+@pytest.mark.parametrize(
+    "old, new, ended", [(-0.3, 0.05, 0), (-0.05, -0.3, 0), (-0.3, 0.2, 1), (0.05, 0.2, 1), (0.2, -0.1, 0)]
+)
+def test_memory_that_grows_is_worse_and_memory_that_shrinks_no_matter(
+    tmp_path: Path, old: float, new: float, ended: int
+) -> None:
+    before, after = (changed("unary", "resident_growth", growth) for growth in (old, new))
+    assert compared(tmp_path, before, after) == ended
+
+
 def test_what_was_nothing_fails_by_any_growth(tmp_path: Path) -> None:
     assert status(tmp_path, changed("unary", "failed_calls", 3)) == 0
-    old, new = (changed("unary", "failed_calls", calls) for calls in (0, 3))
-    with (
-        patch.object(sys, "argv", ["regression", *written(tmp_path, old, new)]),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    assert ended.value.code == 1
+    assert compared(tmp_path, *(changed("unary", "failed_calls", calls) for calls in (0, 3))) == 1
 
 
 def test_what_the_service_is_measured_by_does_not_fail(
@@ -119,8 +139,9 @@ def test_the_clock_counts_only_if_told_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "new, told",
     [
-        ({**report(), "settings": {"members": 2_000}}, "settings was {'members': 1000}"),
+        ({**report(), "settings": {"members": 2_000}}, "settings: members was 1000 and is 2000"),
         ({**report(), "machine": {"cpu": "another", "cores": 2}}, "machine cpu was one and is another"),
+        ({**report(), "machine": {**report()["machine"], "compiled": True}}, "machine compiled was None"),
         ({"figures": {}}, "is no report"),
         ([], "is no report"),
     ],
