@@ -13,8 +13,9 @@ from processor.domain.effects_bytes import decode_effects
 from processor.domain.maturity import is_due, matured
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
-from processor.domain.program import Program, ShortfallPolicy
+from processor.domain.program import LotRules, Program, ShortfallPolicy
 from processor.domain.quote import quote
+from processor.domain.rules import steps_for
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, PendingLot, decode_state
 from tests.book import DAY_US, START_US, Book
@@ -26,10 +27,16 @@ SEGMENTS = st.sampled_from(["", "staff"])
 ALIKE = rich_receipts() | st.lists(lines, min_size=2, max_size=4).map(
     lambda items: Receipt("", 150 * len(items), tuple(item._replace(amount_minor=150) for item in items))
 )
-
-
+# What gives a member points, some of which wait where a program lets them wait.
+BOUGHT = Command(Kind.ACCRUE, "", 1, "", 0, "store-1", "till", Receipt("receipt", 30_000, ()), 0)
+GIVEN = Command(Kind.ADJUST, "", 1, "", 0, "store-1", "till", NO_RECEIPT, 0, points=100, reason="SURVEY")
 # Kinds of calls that follow upon no other one.
 OF_ITS_OWN = (Kind.ACCRUE, Kind.CHECKOUT, Kind.REDEEM, Kind.ADJUST, Kind.HOLD)
+
+
+def with_points(history: list[Intent]) -> list[Intent]:
+    """The same of a member who has points to begin with."""
+    return [Intent(BOUGHT, 0, 1), Intent(GIVEN, 0, 1), *history]
 
 
 class Points(NamedTuple):
@@ -95,7 +102,7 @@ def check_account(player: Player, program: Program) -> None:
     assert undated >= 0 or (may_owe and not state.lots)
 
 
-@given(rich_programs(), SEGMENTS, histories)
+@given(rich_programs(), SEGMENTS, histories.map(with_points))
 def test_entries_add_up_to_the_balance_and_lots_to_it(
     program: Program, segments: str, history: list[Intent]
 ) -> None:
@@ -127,6 +134,36 @@ def check_spending(operation: Operation, there: int) -> None:
         assert operation.redeemed_points <= max(there, 0)
     if operation.kind is Kind.HOLD:
         assert sum(hold.points for hold in decode_effects(operation.effects).opened_holds) <= max(there, 0)
+
+
+@given(
+    rich_programs(),
+    st.sampled_from(
+        [LotRules(pending_days=3), LotRules(pending_days=3, after_days=40), LotRules(after_days=5)]
+    ),
+    st.sampled_from([Kind.REDEEM, Kind.CHECKOUT, Kind.HOLD, Kind.ADJUST]),
+    st.integers(10, 300),
+    st.sampled_from([0, 2, 3, 5, 6, 40, 41]),
+)
+def test_nothing_is_spent_of_what_waits_or_has_expired(
+    program: Program, lots: LotRules, kind: Kind, points: int, days: int
+) -> None:
+    """However large the receipt."""
+    program = program._replace(lots=lots, limits=(), steps=())
+    program = program._replace(steps=steps_for(program))
+    player = Player(program, "")
+    for intent in with_points([]):
+        player.play(intent)
+    player.now_us += days * DAY_US
+    before = player.points()
+    if kind in (Kind.REDEEM, Kind.CHECKOUT):
+        command = BOUGHT._replace(kind=kind, receipt=Receipt("large", 1_000_000, ()), redeem_points=points)
+    else:
+        command = GIVEN._replace(kind=kind, points=points if kind is Kind.HOLD else -points)
+    outcome = player.play(Intent(command, 0, 1))
+    assert outcome is not Outcome.APPLIED or points <= before.available_points
+    assert sum(lot.points for lot in before.pending) <= sum(lot.points for lot in player.points().pending)
+    check_account(player, program)
 
 
 def available_points(account: Account) -> int:
@@ -170,7 +207,7 @@ def test_the_order_of_lines_does_not_change_the_totals(
     assert totals[0] == totals[1]
 
 
-@given(rich_programs(), SEGMENTS, histories, histories)
+@given(rich_programs(), SEGMENTS, histories.map(with_points), histories)
 def test_undoing_everything_gives_the_first_state_back(
     program: Program, segments: str, past: list[Intent], history: list[Intent]
 ) -> None:
@@ -192,7 +229,7 @@ def test_undoing_everything_gives_the_first_state_back(
     assert player.points() == before
 
 
-@given(rich_programs(), SEGMENTS, histories, st.randoms(use_true_random=False))
+@given(rich_programs(), SEGMENTS, histories.map(with_points), st.randoms(use_true_random=False))
 def test_undoing_everything_in_any_order_leaves_nothing(
     program: Program, segments: str, history: list[Intent], random: Random
 ) -> None:
