@@ -8,7 +8,7 @@ from processor.domain.command import Command, Kind
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import Effects, LotChange
 from processor.domain.lots import draw, drawn_slices, give_back
-from processor.domain.maturity import release, undated_expiry_us
+from processor.domain.maturity import release
 from processor.domain.outcomes import Outcome
 from processor.domain.points import redemption_value_minor
 from processor.domain.program import Program
@@ -16,6 +16,7 @@ from processor.domain.rules.limits import flag_limits_of_capture, keep_limits_of
 from processor.domain.rules.payment import bounded_points, insufficient
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, Lot, MemberState, decode_state
+from processor.domain.undated import time_from_us, timed
 
 _US: Final = 1_000_000
 
@@ -101,12 +102,10 @@ def _capture(account: Account, hold: Hold, points: int, program: Program, now_us
     spent = tuple([LotChange(0, expires_at_us, -part) for expires_at_us, part in taken])
     back = tuple([LotChange(0, expires_at_us, part) for expires_at_us, part in taken])
     rest = _without(hold.slices, taken)
-    undated_us = undated_expiry_us(state, program, now_us) if rest else None
-    return Effects(
-        lots=back + give_back(state, account.balance_points, rest) + spent,
-        closed_holds=(hold.hold_id,),
-        undated_expires_at_us=undated_us,
-    )
+    lots = back + give_back(state, account.balance_points, rest) + spent
+    effects = Effects(lots=lots, closed_holds=(hold.hold_id,))
+    time_us = time_from_us(state, program, now_us)
+    return timed(state, effects, account.balance_points - points, time_us)
 
 
 def decide_void(account: Account, command: Command, program: Program, situation: Situation) -> Decision:

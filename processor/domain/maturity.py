@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from processor.domain.account import Account
 from processor.domain.command import Kind
-from processor.domain.dating import sliding_expiry_us
 from processor.domain.effects import Effects, LotChange, apply_effects
 from processor.domain.lots import give_back
 from processor.domain.program import Program
 from processor.domain.state import Hold, Lot, MemberState, PendingLot, decode_state, encode_state
+from processor.domain.undated import time_from_us, timed
 
 
 class Matured(NamedTuple):
@@ -72,18 +72,9 @@ def matured(account: Account, program: Program, now_us: int) -> Account:
 
 def release(state: MemberState, balance_points: int, hold: Hold, program: Program, now_us: int) -> Effects:
     """Close a hold and put its points back into the lots they came from."""
-    return Effects(
-        lots=give_back(state, balance_points, hold.slices),
-        closed_holds=(hold.hold_id,),
-        undated_expires_at_us=undated_expiry_us(state, program, now_us),
-    )
-
-
-def undated_expiry_us(state: MemberState, program: Program, now_us: int) -> int | None:
-    """The expiry that undated points get which come back while there are none; None if it stays as it is."""
-    if state.undated_expires_at_us or not (program.lots and program.lots.sliding_days):
-        return None
-    return sliding_expiry_us(program, now_us)
+    back = give_back(state, balance_points, hold.slices)
+    effects = Effects(lots=back, closed_holds=(hold.hold_id,))
+    return timed(state, effects, balance_points, time_from_us(state, program, now_us))
 
 
 def _activate(
@@ -96,8 +87,8 @@ def _activate(
     balance_without = balance_points - sum(lot.points for lot in pending)
     added = give_back(without, balance_without, slices)
     has_undated = any(not lot.expires_at_us for lot in pending)
-    undated_us = undated_expiry_us(state, program, now_us) if has_undated else None
-    return Effects(lots=gone + added, undated_expires_at_us=undated_us)
+    time_us = time_from_us(state, program, now_us) if has_undated else state.undated_expires_at_us
+    return timed(state, Effects(lots=gone + added), balance_points, time_us)
 
 
 def _expire(state: MemberState, balance_points: int, due_us: int) -> Matured:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from processor.domain.account import Account
 from processor.domain.calendar import month_of
 from processor.domain.command import Command, Kind, ReturnedLine, lines_from_text
-from processor.domain.dating import grace_expiry_us, sliding_expiry_us
+from processor.domain.dating import grace_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import (
     Effects,
@@ -27,6 +27,7 @@ from processor.domain.program import Program, ShortfallPolicy
 from processor.domain.situation import Situation
 from processor.domain.state import Lot, MemberState, decode_state
 from processor.domain.tiers import newly_settled
+from processor.domain.undated import time_from_us, timed
 
 _REVERSIBLE: Final = frozenset({Kind.ACCRUE, Kind.REDEEM, Kind.CHECKOUT, Kind.CAPTURE, Kind.ADJUST})
 
@@ -101,18 +102,16 @@ def _undo(
     restored = _restore(slices, undated_until_us, program, situation.now_us)
     taken = _claw_back(account, state, effects, restored, part.earned_points, program)
     decision = _decision(part, restored, taken, program)
-    balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
-    return decision._replace(
-        effects=Effects(
-            lots=taken.lots,
-            undated_expires_at_us=_undated_expiry_us(state, taken.lots, balance_points, undated_until_us),
-            qualified=_disqualified(effects, part),
-            tier_base=_settled_base(state, program, situation),
-            returned=tuple([ReturnedPart(*line) for line in returned]),
-            shortfall_points=taken.shortfall_points,
-            uncounted=_uncounted(effects, part),
-        )
+    undone = Effects(
+        lots=taken.lots,
+        qualified=_disqualified(effects, part),
+        tier_base=_settled_base(state, program, situation),
+        returned=tuple([ReturnedPart(*line) for line in returned]),
+        shortfall_points=taken.shortfall_points,
+        uncounted=_uncounted(effects, part),
     )
+    balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
+    return decision._replace(effects=timed(state, undone, balance_points, undated_until_us))
 
 
 def _undated_until_us(account: Account, state: MemberState, original: Original, program: Program) -> int:
@@ -120,18 +119,9 @@ def _undated_until_us(account: Account, state: MemberState, original: Original, 
 
     With those that are there, else as long as the sale that spent them would have let them live.
     """
-    if state.undated_expires_at_us or state.undated_points(account.balance_points) > 0:
+    if state.undated_points(account.balance_points) > 0:
         return state.undated_expires_at_us
-    return sliding_expiry_us(program, original.recorded_at_us)
-
-
-def _undated_expiry_us(
-    state: MemberState, lots: Sequence[LotChange], balance_points: int, until_us: int
-) -> int | None:
-    """What becomes of the time that undated points have together; None if it stays."""
-    has_undated = apply_effects(state, Effects(lots=tuple(lots))).undated_points(balance_points) > 0
-    expires_at_us = until_us if has_undated else 0
-    return expires_at_us if expires_at_us != state.undated_expires_at_us else None
+    return time_from_us(state, program, original.recorded_at_us)
 
 
 def _uncounted(effects: Effects, part: Part) -> tuple[Uncounted, ...]:

@@ -251,6 +251,10 @@ def test_undoing_everything_in_any_order_leaves_nothing(
         elif done.kind in (*OF_ITS_OWN, Kind.CAPTURE):
             assert player.undo(done) in (Outcome.APPLIED, Outcome.ALREADY_REVERSED)
     assert player.points() == Points(0, (), (), ())
+    assert player.book.state(1).undated_expires_at_us == 0
+    for tally in player.book.state(1).tallies:
+        assert tally.hour_earned_points == tally.hour_redeemed_points == 0
+        assert tally.day_earned_points == tally.day_redeemed_points == 0
     qualification = player.book.state(1).qualification
     assert (qualification.base_level, qualification.life_points, qualification.life_minor) == (0, 0, 0)
     assert qualification.months == ()
