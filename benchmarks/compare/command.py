@@ -74,7 +74,7 @@ def compare(
     members = members or (_QUICK_MEMBERS if quick else _MEMBERS)
     report = run_comparison(Settings(members, zipf, rounds, seconds, workers, quick, overload_times))
     if growth:
-        report = with_growth(report, growth)
+        report = with_growth(report, growth.points, growth.origin)
     print_report(report)
     if json_file:
         write_json(report, json_file)

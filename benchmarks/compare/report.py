@@ -46,9 +46,10 @@ class Report(NamedTuple):
         return judge(self.figures)
 
 
-def with_growth(report: Report, points: Sequence[GrowthPoint]) -> Report:
-    """The report with that of a growth run, of which the largest ledger counts."""
-    return report._replace(growth=points, figures={**report.figures, GROWTH: growth_ratios(points)})
+def with_growth(report: Report, points: Sequence[GrowthPoint], origin: str) -> Report:
+    """The report with that of a growth run, of which the largest ledger counts, and a note of its `origin`."""
+    figures = {**report.figures, GROWTH: growth_ratios(points)}
+    return report._replace(growth=points, figures=figures, notes=[*report.notes, origin])
 
 
 def growth_ratios(points: Sequence[GrowthPoint]) -> Figures:

@@ -1,8 +1,9 @@
 """What a growth run has found: a table for people, a file for machines and for the page of `make bench`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from benchmarks.compare.client import BenchmarkError
 from benchmarks.compare.names import GROWTH
@@ -42,15 +43,30 @@ def write_growth(growth: Growth, path: Path) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
-def read_growth(path: Path) -> list[GrowthPoint]:
-    """The points of a file that `write_growth` has written. Raises BenchmarkError."""
+class Grown(NamedTuple):
+    """What an earlier run has found; `origin` says of what code, when, and with what memory."""
+
+    points: list[GrowthPoint]
+    origin: str
+
+
+def read_growth(path: Path) -> Grown:
+    """What `write_growth` has written. Raises BenchmarkError."""
     value = read_report(path)
     if value["kind"] != _KIND:
         raise BenchmarkError(f"{path} is of no growth run: name a file of `make bench-growth`")
-    return [
+    points = [
         GrowthPoint(point["rows"], point["members"], figures_from(point["figures"]))
         for point in value["points"]
     ]
+    return Grown(points, _origin(value["machine"], value["postgres"]))
+
+
+def _origin(machine: Mapping[str, object], postgres: Mapping[str, object]) -> str:
+    known = {name: machine.get(name, "unknown") for name in ("commit", "taken_at", "compiled")}
+    known["shared_buffers"] = postgres["shared_buffers"]
+    told = ", ".join(f"{name} {value}" for name, value in known.items())
+    return f"growth is of a run of its own: {told}"
 
 
 def _row(point: GrowthPoint) -> list[str]:

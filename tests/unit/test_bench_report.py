@@ -53,9 +53,8 @@ def full_report() -> Report:
     sweep = {"1": subject(), "512": subject()}
     report = quick_report()._replace(sweeps={"grpcio": sweep, "native": sweep})
     ratios = figures(throughput_to_smallest=1.0, cpu_to_smallest=1.0)
-    return with_growth(
-        report, [GrowthPoint(rows, rows // 10, subject() | ratios) for rows in (1_000, 50_000)]
-    )
+    points = [GrowthPoint(rows, rows // 10, subject() | ratios) for rows in (1_000, 50_000)]
+    return with_growth(report, points, "<of another run>")
 
 
 def test_the_tables_fit_on_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
