@@ -47,7 +47,7 @@ class Report(NamedTuple):
 
 
 def with_growth(report: Report, points: Sequence[GrowthPoint], origin: str) -> Report:
-    """The report with that of a growth run, of which the largest ledger counts, and a note of its `origin`."""
+    """The report with that of a growth run, of which the largest ledger counts, and of what it is."""
     figures = {**report.figures, GROWTH: growth_ratios(points)}
     return report._replace(growth=points, figures=figures, notes=[*report.notes, origin])
 
