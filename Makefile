@@ -26,7 +26,7 @@ PROTOS := $(wildcard protos/loyalty/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run compiled sources test test-native test-long bench bench-quick bench-growth replay drill fmt protos docs pictures lock clean \
+.PHONY: help run compiled sources test test-native test-long bench bench-quick bench-growth profile replay drill fmt protos docs pictures lock clean \
         lint lint-python lint-types lint-imports lint-sql lint-protos lint-containers lint-spelling lint-repository
 
 help: ## Show this list
@@ -80,6 +80,9 @@ bench-quick: $(VENV)/.pictures $(shipped) ## The same in about a minute, without
 
 bench-growth: $(VENV)/.dev $(shipped) ## Measure ledgers of up to 50 million rows (needs 40 GB of disk)
 	@$(as_shipped) $(PY) -m benchmarks.growth --json growth.json $(ARGS)
+
+profile: $(VENV)/.dev $(shipped) ## Sample a busy worker and tell where its time goes (ARGS="--transport native --mode batch")
+	@$(as_shipped) $(PY) -m benchmarks.profile $(ARGS)
 
 replay: $(VENV)/.replay $(shipped) ## Send a year of real receipts through a running service and audit the balances
 	@$(as_shipped) $(PY) -m benchmarks.replay $(ARGS)
