@@ -29,14 +29,14 @@ def command(
 
 
 def _print(profile: Profile, top: int) -> None:
-    print_table(
-        ("part", "#share"), [(part, f"{share:.0%}") for part, share in shares(profile.stacks).items()]
-    )
+    parts = shares(profile.stacks).items()
+    print_table(("part", "#share"), [(part, f"{share:.0%}") for part, share in parts])
     rows = [(function, f"{share:.1%}") for function, share in functions(profile.stacks, top)]
     print_table(("function", "#its own share"), rows)
     sample, taken = profile.sample, sum(stack.samples for stack in profile.stacks)
+    build = "compiled" if this_build().is_compiled else "sources"
     print_line(
-        f"{taken:,} samples with Python's lock held, {'compiled' if this_build().is_compiled else 'sources'}; "
+        f"{taken:,} samples with Python's lock held, {build}; "
         f"without a sampler {sample.operations_per_second:,.0f} operations a second, of which each takes "
         f"{sample.server_us:,.0f} us of the server's CPU and {sample.postgres_us:,.0f} of PostgreSQL's"
     )
