@@ -18,9 +18,9 @@ from processor.domain.failures import StorageFailure
 from storage.embedded import EmbeddedPostgresError
 
 _MEMBERS: Final = 1_000_000
-_SECONDS: Final = 1.5
+_SECONDS: Final = 1.0
 _QUICK_MEMBERS: Final = 100_000
-_QUICK_SECONDS: Final = 0.4
+_QUICK_SECONDS: Final = 0.3
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +41,7 @@ def compare(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.1, max=600, help=f"One run of a round. [default: {_SECONDS}; quick: {_QUICK_SECONDS}]"
+            min=0.1, max=600, help=f"One run, twice if slow. [default: {_SECONDS}; quick: {_QUICK_SECONDS}]"
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Workers of the service.")] = 1,

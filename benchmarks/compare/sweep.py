@@ -13,7 +13,7 @@ from benchmarks.compare.subjects import World
 from benchmarks.compare.wire import WireLoad
 from benchmarks.service import Service
 
-_IN_FLIGHT: Final = (1, 8, 32, 128, 512, 1024)
+_IN_FLIGHT: Final = (1, 32, 128, 512, 1024)
 _ROUNDS_MAX: Final = 3
 _SECONDS_MAX: Final = 1.0
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import multiprocessing
+from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 import pytest
@@ -9,12 +11,13 @@ import pytest
 from processor.domain.failures import StorageFailure, StorageUnavailable
 from processor.domain.operation import Operation
 from storage import verify as module
-from storage.audit_part import Part
+from storage.audit_part import Part, PartReport
 from storage.audit_processes import AuditProcessError, audit_in_processes
 from storage.members import Member, add_members
 from storage.owner import owner_connection
 from storage.queries import load_queries
 from storage.verify import Report, verify
+from tests.command import run_command
 from tests.history import START_US, accrual, add_chain, dated_history, decided, write
 
 SHARE_SNAPSHOT = load_queries("verify")["share_snapshot"]
@@ -87,6 +90,25 @@ async def test_the_first_differences_are_those_of_all_processes(
     monkeypatch.setattr(module, "DIFFERENCES_MAX", 3)
 
     assert await verify(database, processes=2) == await verify(database)
+
+
+def test_the_command_divides_the_members_as_it_is_told(
+    database: str,
+    ledger: list[Operation],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts: list[Part] = []
+
+    async def note(dsn: str, snapshot: str, some: Sequence[Part], *others: Any) -> Sequence[PartReport]:
+        parts.extend(some)
+        return await audit_in_processes(dsn, snapshot, some, *others)
+
+    monkeypatch.setattr(module, "audit_in_processes", note)
+    ended = run_command(capsys, "verify", "--processes", 2, "--dsn", database)
+
+    assert ended.out == f"62 members and {len(ledger)} operations: 0 differences.\n"
+    assert [part.number for part in parts] == [0, 1]
 
 
 async def test_processes_see_the_moment_at_which_it_began(
