@@ -18,8 +18,10 @@ from processor.domain.failures import StorageFailure
 from storage.embedded import EmbeddedPostgresError
 
 _MEMBERS: Final = 1_000_000
+_ROUNDS: Final = 5
 _SECONDS: Final = 1.0
 _QUICK_MEMBERS: Final = 100_000
+_QUICK_ROUNDS: Final = 3
 _QUICK_SECONDS: Final = 0.3
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,7 +39,10 @@ def compare(
     zipf: Annotated[
         float, typer.Option(min=0, max=3, help="Exponent of Zipf's law for members; 0: all alike.")
     ] = 0.0,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds that count.")] = 5,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help=f"Rounds that count. [default: {_ROUNDS}; quick: {_QUICK_ROUNDS}]"),
+    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
@@ -72,6 +77,7 @@ def compare(
     growth = read_growth(growth_file) if growth_file else None
     seconds = seconds or (_QUICK_SECONDS if quick else _SECONDS)
     members = members or (_QUICK_MEMBERS if quick else _MEMBERS)
+    rounds = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     report = run_comparison(Settings(members, zipf, rounds, seconds, workers, quick, overload_times))
     if growth:
         report = with_growth(report, growth.points, growth.origin)

@@ -11,13 +11,15 @@ from benchmarks.compare.wire import Counted, WireLoad
 from benchmarks.service import Service
 
 _IDLE_CALLS: Final = 200
+_QUICK_IDLE_CALLS: Final = 60
 
 
 def measure_idle(world: World, service: Service, chain_id: int) -> Figures:
     """One call at a time, beside the transaction that it takes, of that chain. Raises BenchmarkError."""
     till, own = world.till(target=service.target), world.own_chain(chain_id)
+    calls_of_round = _QUICK_IDLE_CALLS if world.settings.is_quick else _IDLE_CALLS
     with Client(IdleLoad(till, own)) as client:
-        ran = _rounds(client, world.settings.rounds, _IDLE_CALLS)
+        ran = _rounds(client, world.settings.rounds, calls_of_round)
     calls, transactions = ([each.latencies[name].p50_ms for each in ran] for name in (CALL, TRANSACTION))
     return _figures(
         call_p50_ms=calls,

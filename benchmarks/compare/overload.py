@@ -1,11 +1,11 @@
 """Many times as much in flight as a worker takes on: what becomes of its memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Final
 
 from benchmarks.compare.calls import CallLoad
-from benchmarks.compare.client import Client, Load
+from benchmarks.compare.client import Client, Load, Ran
 from benchmarks.compare.figures import Figures, figure
 from benchmarks.compare.names import OVERLOAD_BATCH, OVERLOAD_NATIVE, OVERLOAD_UNARY
 from benchmarks.compare.settings import BATCH_OPS
@@ -17,11 +17,12 @@ from benchmarks.memory import MemoryWatch
 from benchmarks.service import Service
 from processor.config import Settings
 
-_RUNS: Final = 2
+# All begin at once; then the same load goes on, as calls that were refused are followed by others.
+_TIMES_AT_FIRST: Final = 2
+_SECONDS: Final = 6.0
 # As of many tills, lest the windows of a few connections hold everything back.
 _CONNECTIONS: Final = 50
 _MIB: Final = 2**20
-# The first and the last part of a run that are compared: before, queues fill up; at the end, they empty.
 _PARTS: Final = 5
 
 
@@ -30,7 +31,7 @@ def measure_overload(world: World) -> Iterator[tuple[str, Figures]]:
     times, service = world.settings.overload_times, world.service
     batches, calls = times * _default("queue_ops_max") // BATCH_OPS, times * _default("calls_max")
     batch_load = CallLoad(_till(world, service), batch_of(BATCH_OPS), batches)
-    yield OVERLOAD_BATCH, _measure(service, batch_load, batches * BATCH_OPS)
+    yield OVERLOAD_BATCH, _measure(service, batch_load, batches * BATCH_OPS, call_ops=BATCH_OPS)
     yield OVERLOAD_UNARY, _measure(service, WireLoad(_till(world, service), calls), calls)
     if world.native:
         load = WireLoad(_till(world, world.native), calls)
@@ -46,19 +47,31 @@ def _default(setting: str) -> int:
     return default
 
 
-def _measure(service: Service, load: Load, in_flight: int) -> Figures:
-    """Send several times as many operations as are in flight."""
-    operations = _RUNS * in_flight
+def _measure(service: Service, load: Load, in_flight: int, call_ops: int = 1) -> Figures:
+    """The highest of all, and the growth while it goes on; calls are of `call_ops` operations."""
     with Client(Counted(load)) as client:
-        client.prepare(operations)
-        with MemoryWatch(service.server_pid) as watch:
-            ran = client.run()
-    part = len(watch.resident_bytes) // _PARTS
-    early, late = watch.resident_bytes[part : 2 * part], watch.resident_bytes[-2 * part : -part]
+        first, burst = _run(client, service, _TIMES_AT_FIRST * in_flight)
+        operations = round(first.operations / first.seconds * _SECONDS / call_ops) * call_ops
+        ran, steady = _run(client, service, max(operations, _TIMES_AT_FIRST * in_flight))
     columns = {
-        "resident_mib": max(watch.resident_bytes) / _MIB,
-        "resident_growth": median(late) / median(early) - 1,
-        "refused_share": ran.failed_calls / operations,
+        "resident_mib": max(*burst, *steady) / _MIB,
+        "resident_growth": _growth(steady),
+        "refused_share": ran.failed_calls * call_ops / ran.operations,
         "in_flight": in_flight,
     }
     return {name: each for name, value in columns.items() if (each := figure([value]))}
+
+
+def _run(client: Client, service: Service, operations: int) -> tuple[Ran, list[int]]:
+    """What became of them, and the worker's resident bytes meanwhile."""
+    client.prepare(operations)
+    with MemoryWatch(service.server_pid) as watch:
+        ran = client.run()
+    return ran, watch.resident_bytes
+
+
+def _growth(resident_bytes: Sequence[int]) -> float:
+    """From the second fifth to the fourth: before, queues fill up; at the end, they empty."""
+    part = len(resident_bytes) // _PARTS
+    early, late = resident_bytes[part : 2 * part], resident_bytes[-2 * part : -part]
+    return median(late) / median(early) - 1

@@ -14,17 +14,12 @@ from benchmarks.compare.wire import WireLoad
 from benchmarks.service import Service
 
 _IN_FLIGHT: Final = (1, 32, 128, 512, 1024)
-_ROUNDS_MAX: Final = 3
-_SECONDS_MAX: Final = 1.0
+_SECONDS_MAX: Final = 0.6
 
 
 def sweep_runs(settings: Settings) -> int:
     """How many times `on_run` is told."""
-    return runs(len(_IN_FLIGHT), _rounds(settings))
-
-
-def _rounds(settings: Settings) -> int:
-    return min(settings.rounds, _ROUNDS_MAX)
+    return runs(len(_IN_FLIGHT), settings.rounds)
 
 
 def measure_sweep(world: World, service: Service, on_run: Callable[[str], None]) -> dict[str, Figures]:
@@ -32,7 +27,7 @@ def measure_sweep(world: World, service: Service, on_run: Callable[[str], None])
     with ExitStack() as stack:
         subjects = [_subject(world, service, in_flight, stack) for in_flight in _IN_FLIGHT]
         seconds = min(world.settings.seconds, _SECONDS_MAX)
-        return figures(run_rounds(subjects, _rounds(world.settings), seconds, on_run))
+        return figures(run_rounds(subjects, world.settings.rounds, seconds, on_run))
 
 
 def _subject(world: World, service: Service, in_flight: int, stack: ExitStack) -> Subject:
