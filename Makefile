@@ -72,7 +72,7 @@ docs: $(VENV)/.dev ## Generate docs/metrics.md and Grafana's dashboards
 pictures: $(VENV)/.pictures ## Draw the dashboards as they look under load (needs Prometheus; some 4 minutes)
 	@$(PY) -m tests.dashboards.draw $(ARGS)
 
-bench: $(VENV)/.pictures $(shipped) ## Compare the service with PostgreSQL's own limit and with baselines (some 10 minutes)
+bench: $(VENV)/.pictures $(shipped) ## Compare the service with PostgreSQL's own limit and with baselines (some 8 minutes)
 	@$(as_shipped) $(PY) -m benchmarks.compare --json bench.json --html bench.html $(growth) $(ARGS)
 
 bench-quick: $(VENV)/.pictures $(shipped) ## The same in about a minute, without what takes long
