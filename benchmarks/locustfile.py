@@ -10,6 +10,7 @@ from benchmarks.users.objectives import Objectives
 from benchmarks.users.percentiles import Percentiles
 from benchmarks.users.stream import StreamUser
 from benchmarks.users.unary import UnaryUser
+from benchmarks.users.workers import Workers
 
 __all__ = ["BatchUser", "StreamUser", "UnaryUser"]
 
@@ -18,4 +19,6 @@ options.register()
 shapes.register()
 percentiles = Percentiles()
 percentiles.register()
-Objectives(percentiles).register()
+workers = Workers()
+workers.register()
+Objectives(percentiles, workers).register()

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.chains import Chain, new_chain
 from tests.postgres import Server as Postgres
-from tests.server import REPOSITORY, Server, serving
+from tests.server import REPOSITORY, Server, eventually, serving
 
 MEMBERS = 500
 
@@ -44,8 +45,8 @@ def chain(dsn: str) -> Chain:
     return asyncio.run(new_members())
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "locust", "-f", "benchmarks/locustfile.py", "--headless", *arguments]
+def start(*arguments: str, file: str = "benchmarks/locustfile.py") -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "locust", "-f", file, "--headless", *arguments]
     return subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -87,6 +88,54 @@ def test_worker_processes_share_the_load_and_their_latencies_are_merged(
     assert status == 0, errors
     assert requests(output) == recorded(distribution) > 0
     assert "p99.9 ms" in errors
+
+
+def test_a_worker_reads_its_defaults_once_however_slowly_users_come(
+    server: Server, chain: Chain, tmp_path: Path
+) -> None:
+    """Read anew for every option of every message they starve its heartbeats on a busy machine."""
+    counting = tmp_path / "counting.py"
+    counting.write_text(
+        "import sys\n"
+        "from locust import argument_parser, events\n"
+        "made, make = [], argument_parser.get_empty_argument_parser\n"
+        "argument_parser.get_empty_argument_parser = lambda *a, **k: made.append(1) or make(*a, **k)\n"
+        "events.quitting.add_listener(lambda **_: sys.stderr.write(f'parsers made: {len(made)}\\n'))\n"
+    )
+    files = f"benchmarks/locustfile.py,{counting}"
+
+    options = ("--processes", "2", "--users", "4", "--run-time", "5s", "UnaryUser")
+    status, _, errors = finish(start(*to(server, chain), *options, file=files))
+
+    assert status == 0, errors
+    made = [int(count) for count in re.findall(r"parsers made: (\d+)", errors)]
+    assert len(made) == 3
+    assert max(made) < 10
+
+
+def test_a_run_that_missed_a_worker_has_failed(server: Server, chain: Chain) -> None:
+    before = asyncio.run(chain.operation_count())
+    options = ("--processes", "2", "--users", "2", "--spawn-rate", "2", "--run-time", "12s", "UnaryUser")
+    process = start(*to(server, chain), *options)
+    eventually(lambda: asyncio.run(chain.operation_count()) > before)
+
+    worker = psutil.Process(process.pid).children()[0]
+    worker.suspend()
+    time.sleep(7)  # Locust misses it after four
+    worker.resume()
+
+    status, _, errors = finish(process)
+    assert status == 1, errors
+    assert "locust: workers went missing: 1\n" in errors
+
+
+def test_a_run_without_an_answered_call_has_failed(server: Server, chain: Chain) -> None:
+    seldom = ("--rate", "0.0001", "--users", "1", "--run-time", "1s", "UnaryUser")
+
+    status, _, errors = finish(start(*to(server, chain), *seldom))
+
+    assert status == 1
+    assert "locust: no call was answered\n" in errors
 
 
 def test_workers_may_be_started_by_themselves(server: Server, chain: Chain, tmp_path: Path) -> None:
