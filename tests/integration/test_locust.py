@@ -1,6 +1,7 @@
 """Locust as an operator starts it: shapes, open loops, worker processes and objectives."""
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -8,19 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
 import pytest
 
+from loyalty.v1.transaction_service_pb2 import DESCRIPTOR
 from tests.chains import Chain, new_chain
 from tests.postgres import Server as Postgres
-from tests.server import REPOSITORY, Server, eventually, serving
+from tests.server import PATIENCE_SECONDS, REPOSITORY, Server, eventually, serving
 
 MEMBERS = 500
+SERVICE = DESCRIPTOR.services_by_name["TransactionService"].full_name
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +230,45 @@ def test_the_exit_status_says_whether_objectives_were_met(
     assert done == status, errors
     assert line in errors
     assert ("objective missed" in errors) is bool(line)
+
+
+def test_calls_that_wait_do_not_keep_others_from_being_answered(chain: Chain) -> None:
+    users = 20
+
+    with holding_redemptions(users) as (address, all_wait):
+        options = ("--users", str(users), "--spawn-rate", str(users), "--run-time", "5s", "UnaryUser")
+        finish(start("--host", address, "--api-key", chain.api_key, "--members", "9", *options))
+        assert all_wait.is_set()
+
+
+@contextmanager
+def holding_redemptions(calls: int) -> Iterator[tuple[str, threading.Event]]:
+    """A server that answers no redemption until so many wait; its address, and whether they did."""
+    all_wait = threading.Event()
+    waiting = itertools.count(1)
+
+    def accrue(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        return b""
+
+    def redeem(_request: bytes, _context: grpc.ServicerContext) -> bytes:
+        if next(waiting) == calls:
+            all_wait.set()
+        all_wait.wait(PATIENCE_SECONDS)
+        return b""
+
+    methods: dict[str, Any] = {
+        "Accrue": grpc.unary_unary_rpc_method_handler(accrue),
+        "Redeem": grpc.unary_unary_rpc_method_handler(redeem),
+    }
+    server = grpc.server(ThreadPoolExecutor(2 * calls))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}", all_wait
+    finally:
+        all_wait.set()  # for those that still wait
+        server.stop(None).wait()
 
 
 def test_a_shape_by_rate_needs_a_rate(server: Server, chain: Chain) -> None:
