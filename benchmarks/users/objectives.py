@@ -93,9 +93,9 @@ class Objectives:
 
 
 def _limits(environment: Environment) -> Mapping[str, float]:
-    """Those that were given."""
+    """Those that were given. The web page gives all of them, as text."""
     given = {name: getattr(environment.parsed_options, f"slo_{name}", None) for name in _OBJECTIVES}
-    return {name: limit for name, limit in given.items() if limit is not None}
+    return {name: float(limit) for name, limit in given.items() if limit not in {None, ""}}
 
 
 def _add_options(parser: LocustArgumentParser) -> None:

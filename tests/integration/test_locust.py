@@ -11,6 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,8 +55,10 @@ def chain(dsn: str) -> Chain:
     return asyncio.run(new_members())
 
 
-def start(*arguments: str, file: str = "benchmarks/locustfile.py") -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "locust", "-f", file, "--headless", *arguments]
+def start(
+    *arguments: str, file: str = "benchmarks/locustfile.py", headless: bool = True
+) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "locust", "-f", file, *(["--headless"] if headless else []), *arguments]
     return subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -269,6 +274,51 @@ def holding_redemptions(calls: int) -> Iterator[tuple[str, threading.Event]]:
     finally:
         all_wait.set()  # for those that still wait
         server.stop(None).wait()
+
+
+@pytest.fixture
+def web_page(server: Server, chain: Chain) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Locust with its web page, and the page's port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    page = ("--web-host", "127.0.0.1", "--web-port", str(port))
+    process = start(*to(server, chain), *page, "UnaryUser", headless=False)
+    try:
+        yield process, port
+    finally:
+        process.kill()
+
+
+def ask(port: int, path: str, **form: str) -> dict[str, Any]:
+    """What the web page says; nothing while it is not there."""
+    data = urllib.parse.urlencode(form).encode() if form else None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", data, PATIENCE_SECONDS) as reply:
+            return dict(json.loads(reply.read()))
+    except urllib.error.URLError:
+        return {}
+
+
+def test_the_web_page_chooses_the_shape_and_the_objectives(
+    web_page: tuple["subprocess.Popen[str]", int],
+) -> None:
+    process, port = web_page
+    eventually(lambda: ask(port, "/stats/requests"))
+    users = {"user_count": "10", "spawn_rate": "10", "run_time": "4s"}
+
+    refused = ask(port, "/swarm", **users, shape="rate", rate="0")
+    started = ask(port, "/swarm", **users, shape="ramp", slo_p99_ms="0.001", slo_p50_ms="")
+    eventually(lambda: ask(port, "/stats/requests")["state"] == "stopped")
+    process.send_signal(signal.SIGINT)
+    status, _, errors = finish(process)
+
+    assert (refused["success"], refused["message"]) == (False, "--shape rate needs --rate")
+    assert started["success"]
+    assert "Ramping to 1 users" in errors
+    assert "locust: objective missed: p99_ms is " in errors
+    assert errors.count("objective missed") == 1
+    assert "Traceback" not in errors
+    assert status == 1
 
 
 def test_a_shape_by_rate_needs_a_rate(server: Server, chain: Chain) -> None:
