@@ -30,6 +30,13 @@ from tests.postgres import Server as Postgres
 from tests.server import PATIENCE_SECONDS, REPOSITORY, Server, eventually, serving
 
 MEMBERS = 500
+
+
+def pem(name: str) -> str:
+    return str(REPOSITORY / "tests" / "unit" / "rpc_certificates" / f"{name}.pem")
+
+
+TRUSTING = ("--ca-file", pem("ca"))
 SERVICE = DESCRIPTOR.services_by_name["TransactionService"].full_name
 
 
@@ -214,6 +221,63 @@ def test_a_call_that_is_due_while_the_server_stands_still_has_waited_since_then(
     calls = recorded(distribution)
     quick = max(int(columns[2]) for columns in waited if float(columns[0]) < 500)
     assert calls - quick > 30
+
+
+@pytest.mark.parametrize(
+    "scheme, options",
+    [
+        ("", ("--tls", *TRUSTING)),
+        (
+            "https://",
+            (*TRUSTING, "--client-cert-file", pem("client"), "--client-key-file", pem("client-key")),
+        ),
+    ],
+)
+def test_tills_may_call_by_tls(chain: Chain, scheme: str, options: tuple[str, ...]) -> None:
+    files = {"tls_cert_file": pem("server"), "tls_key_file": pem("server-key")}
+    if "--client-cert-file" in options:
+        files["tls_client_ca_file"] = pem("ca")
+    with serving(chain.dsn, transport="grpcio", **files) as server:
+        host = ("--host", scheme + server.address, *options)
+        once = ("--users", "1", "--run-time", "2s", "--json", "UnaryUser")
+        status, output, errors = finish(start(*to(server, chain), *host, *once))
+
+    assert status == 0, errors
+    assert requests(output) > 0
+
+
+def test_an_address_may_say_that_it_is_plaintext(server: Server, chain: Chain) -> None:
+    once = ("--host", f"http://{server.address}/", "--users", "1", "--run-time", "1s", "--json", "UnaryUser")
+
+    status, output, errors = finish(start(*to(server, chain), *once))
+
+    assert status == 0, errors
+    assert requests(output) > 0
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [
+        (("--host", "ftp://till.example:1"), "ftp://till.example:1 is neither HOST:PORT, nor http://"),
+        (
+            ("--host", "http://till.example:1", "--tls"),
+            "--tls and http://till.example:1 contradict each other",
+        ),
+        (TRUSTING, "certificates are given, but no --tls"),
+        (
+            ("--tls", "--client-key-file", "key.pem"),
+            "--client-cert-file and --client-key-file need each other",
+        ),
+    ],
+)
+def test_contradictory_addresses_and_certificates_are_refused(
+    server: Server, chain: Chain, options: tuple[str, ...], line: str
+) -> None:
+    status, _, errors = finish(start(*to(server, chain), *options, "UnaryUser"))
+
+    assert status != 0
+    assert f"locust: {line}" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
