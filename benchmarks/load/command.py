@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def load(
     *,
-    target: Annotated[str, typer.Option(metavar="HOST:PORT", help="The service; plaintext.")],
+    target: Annotated[str, typer.Option(metavar="HOST:PORT", help="The service; plaintext, without TLS.")],
     api_key: Annotated[
         str, typer.Option(envvar="LOYALTY_API_KEY", help="API key of the chain.", show_default=False)
     ],

@@ -21,6 +21,8 @@ class UnreachableError(Exception):
 
 def resolve(target: str) -> Address:
     """The first address of HOST:PORT. Raises UnreachableError."""
+    if "://" in target:
+        raise UnreachableError("give HOST:PORT alone: the load generator speaks plaintext, and has no TLS")
     host, _, port = target.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)

@@ -1,7 +1,14 @@
 """gRPC in a process of Locust, whose threads are gevent's."""
 
+from typing import Final
+
+import gevent  # type: ignore[import-untyped] # published without types
 from grpc.experimental.gevent import init_gevent
 from locust import events
+
+# gRPC waits for each answer in one of gevent's threads: with the usual ten, it would take note of the others
+# late, and their calls would seem to be slow.
+_THREADS_MAX: Final = 2_000
 
 
 def register_gevent() -> None:
@@ -13,4 +20,5 @@ def register_gevent() -> None:
 
 
 def _prepare(**_: object) -> None:
+    gevent.get_hub().threadpool.maxsize = _THREADS_MAX
     init_gevent()

@@ -10,8 +10,9 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from benchmarks.users.percentiles import Percentiles
+from benchmarks.users.workers import Workers
 
-_MISSED: Final = 1
+_FAILED: Final = 1
 
 
 class _Objective(NamedTuple):
@@ -47,42 +48,54 @@ _OBJECTIVES: Final[Mapping[str, _Objective]] = {
 class Objectives:
     """The options `--slo-...`, and the gate that they are."""
 
-    def __init__(self, percentiles: Percentiles) -> None:
+    def __init__(self, percentiles: Percentiles, workers: Workers) -> None:
         self._percentiles = percentiles
+        self._workers = workers
+        self._has_run = False
 
     def register(self) -> None:
         """Have Locust know the options, and end as they say."""
         events.init_command_line_parser.add_listener(_add_options)  # type: ignore[no-untyped-call]
+        events.test_start.add_listener(self._note_run)  # type: ignore[no-untyped-call]
         events.quitting.add_listener(self._judge)  # type: ignore[no-untyped-call]
 
+    def _note_run(self, **_: object) -> None:
+        self._has_run = True
+
     def _judge(self, environment: Environment, **_: object) -> None:
-        limits = _limits(environment)
-        if isinstance(environment.runner, WorkerRunner) or not limits:
+        if isinstance(environment.runner, WorkerRunner) or not self._has_run:
             return
-        missed = list(self._missed(environment, limits))
-        for line in missed:
-            sys.stderr.write(f"locust: objective missed: {line}\n")
-        if missed:
-            environment.process_exit_code = _MISSED
+        limits = _limits(environment)
+        faults = [*self._gaps(environment), *self._missed(environment, limits)]
+        for line in faults:
+            sys.stderr.write(f"locust: {line}\n")
+        if faults:
+            environment.process_exit_code = _FAILED
         elif "failure_percent" in limits:
             environment.process_exit_code = 0
 
-    def _missed(self, environment: Environment, limits: Mapping[str, float]) -> Iterator[str]:
+    def _gaps(self, environment: Environment) -> Iterator[str]:
+        """Why the figures are not those of the load that was meant, whatever they are."""
+        if lost := self._workers.lost(environment):
+            yield f"workers went missing: {lost}"
         if not environment.stats.total.num_requests:
             yield "no call was answered"
+
+    def _missed(self, environment: Environment, limits: Mapping[str, float]) -> Iterator[str]:
+        if not environment.stats.total.num_requests:
             return
         for name, limit in limits.items():
             objective = _OBJECTIVES[name]
             reached = objective.figure(environment, self._percentiles)
             if not objective.is_met(reached, limit):
                 bound = "at most" if objective.is_ceiling else "at least"
-                yield f"{name} is {reached:,.3f}, and must be {bound} {limit:,g}"
+                yield f"objective missed: {name} is {reached:,.3f}, and must be {bound} {limit:,g}"
 
 
 def _limits(environment: Environment) -> Mapping[str, float]:
-    """Those that were given."""
+    """Those that were given. The web page gives all of them, as text."""
     given = {name: getattr(environment.parsed_options, f"slo_{name}", None) for name in _OBJECTIVES}
-    return {name: limit for name, limit in given.items() if limit is not None}
+    return {name: float(limit) for name, limit in given.items() if limit not in {None, ""}}
 
 
 def _add_options(parser: LocustArgumentParser) -> None:

@@ -8,6 +8,8 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from benchmarks.users import access
+
 
 def register() -> None:
     """Have Locust read the options, and check them before it starts."""
@@ -77,6 +79,10 @@ def _check(environment: Environment, **_: object) -> None:
         sys.exit("locust: no address: give --host HOST:PORT of the service")
     if not options.api_key:
         sys.exit("locust: no API key: give --api-key or set LOYALTY_API_KEY")
+    try:
+        access.check(environment.host, options)
+    except (access.AccessError, OSError) as error:
+        sys.exit(f"locust: {error}")
 
 
 def _set_clock(**_: object) -> None:

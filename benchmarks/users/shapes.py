@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
+from flask import Response, jsonify, request
 from locust import LoadTestShape, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import STATE_INIT, STATE_STOPPED
 
 _RUN_SECONDS: Final = 60.0
 
@@ -43,7 +46,7 @@ _CURVES: Final[Mapping[str, _Curve]] = {
 def register() -> None:
     """Have Locust know `--shape`."""
     events.init_command_line_parser.add_listener(_add_option)  # type: ignore[no-untyped-call]
-    events.init.add_listener(_set_shape)  # type: ignore[no-untyped-call]
+    events.init.add_listener(_set_up)  # type: ignore[no-untyped-call]
 
 
 def _add_option(parser: LocustArgumentParser) -> None:
@@ -57,14 +60,36 @@ def _add_option(parser: LocustArgumentParser) -> None:
     )
 
 
-def _set_shape(environment: Environment, **_: object) -> None:
+def _set_up(environment: Environment, **_: object) -> None:
     options = environment.parsed_options
-    if not options or options.worker or not options.shape:
+    if not options or options.worker:
         return
-    if options.shape == "rate" and not options.rate:
-        sys.exit("locust: --shape rate needs --rate")
-    environment.shape_class = _Shape(environment, _CURVES[options.shape])
-    environment.shape_class.runner = environment.runner
+    if fault := _choose(environment, options.shape, options.rate):
+        sys.exit(f"locust: {fault}")
+    if environment.web_ui and environment.web_ui.app:
+        environment.web_ui.app.before_request(partial(_choose_by_form, environment))
+
+
+def _choose_by_form(environment: Environment) -> Response | None:
+    """Set the shape when the web page starts a run; the answer if there can be none."""
+    options, runner = environment.parsed_options, environment.runner
+    assert options
+    assert runner
+    if not request.path.endswith("/swarm") or runner.state not in {STATE_INIT, STATE_STOPPED}:
+        return None
+    name, rate = request.form.get("shape", options.shape), request.form.get("rate", options.rate)
+    fault = _choose(environment, name, float(rate or 0))
+    return jsonify(success=False, message=fault, host=environment.host) if fault else None
+
+
+def _choose(environment: Environment, name: str, rate: float) -> str:
+    """Set the shape of the next run; returns why it cannot be, or nothing."""
+    if name == "rate" and not rate:
+        return "--shape rate needs --rate"
+    environment.shape_class = _Shape(environment, _CURVES[name]) if name else None
+    if environment.shape_class:
+        environment.shape_class.runner = environment.runner
+    return ""
 
 
 class _Shape(LoadTestShape):

@@ -6,12 +6,12 @@ from itertools import count
 from time import perf_counter
 from typing import Final
 
-import grpc
 from locust import User
 
 from benchmarks.members import Members
 from benchmarks.mix import Mix
 from benchmarks.requests import Requests
+from benchmarks.users.access import channel
 from benchmarks.users.arrivals import Arrivals
 from loyalty.v1.transaction_service_pb2 import DESCRIPTOR, OperationRequest
 
@@ -33,7 +33,7 @@ class TillUser(User):
         self._operations_per_second = options.rate / (options.num_users or 1)
         self._arrivals: Arrivals | None = None
         self.metadata = (("authorization", f"Bearer {options.api_key}"),)
-        self.channel = _channel(str(self.environment.host), next(_numbers) % options.connections)
+        self.channel = channel(str(self.environment.host), next(_numbers) % options.connections, options)
         self.mix = Mix(_Operations(_members(options.members, options.zipf)))
 
     def begin(self, operations: int) -> float:
@@ -72,12 +72,6 @@ class _Operations:
 
     def redeem(self) -> OperationRequest:
         return OperationRequest(redeem=self._requests.redeem())
-
-
-@cache
-def _channel(host: str, number: int) -> grpc.Channel:
-    # An argument of its own keeps gRPC from sharing one connection among the channels.
-    return grpc.insecure_channel(host, [("loyalty.connection", number)])
 
 
 @cache

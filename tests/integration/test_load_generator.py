@@ -165,6 +165,10 @@ def test_a_session_is_prepared_and_run_again(chain: Chain, server: Server) -> No
     [
         (("--api-key", "lp_wrong"), "of member 500: UNAUTHENTICATED: The API key"),
         (("--target", "127.0.0.1:1"), "127.0.0.1:1: Connection refused"),
+        (
+            ("--target", "https://127.0.0.1:1"),
+            "https://127.0.0.1:1: give HOST:PORT alone: the load generator",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(
