@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from flask import Response, jsonify, request
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -56,6 +57,7 @@ class Objectives:
     def register(self) -> None:
         """Have Locust know the options, and end as they say."""
         events.init_command_line_parser.add_listener(_add_options)  # type: ignore[no-untyped-call]
+        events.init.add_listener(_set_up)  # type: ignore[no-untyped-call]
         events.test_start.add_listener(self._note_run)  # type: ignore[no-untyped-call]
         events.quitting.add_listener(self._judge)  # type: ignore[no-untyped-call]
 
@@ -90,6 +92,22 @@ class Objectives:
             if not objective.is_met(reached, limit):
                 bound = "at most" if objective.is_ceiling else "at least"
                 yield f"objective missed: {name} is {reached:,.3f}, and must be {bound} {limit:,g}"
+
+
+def _set_up(environment: Environment, **_: object) -> None:
+    if environment.web_ui and environment.web_ui.app:
+        environment.web_ui.app.before_request(_check_form)
+
+
+def _check_form() -> Response | None:
+    """The answer to a form of the web page with a limit that is none, before a run is in vain."""
+    for name in _OBJECTIVES:
+        limit = request.form.get(f"slo_{name}", "")
+        try:
+            float(limit or 0)
+        except ValueError:
+            return jsonify(success=False, message=f"{name} must be a number, not {limit!r}")
+    return None
 
 
 def _limits(environment: Environment) -> Mapping[str, float]:

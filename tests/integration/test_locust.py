@@ -370,13 +370,15 @@ def test_the_web_page_chooses_the_shape_and_the_objectives(
     eventually(lambda: ask(port, "/stats/requests"))
     users = {"user_count": "10", "spawn_rate": "10", "run_time": "4s"}
 
-    refused = ask(port, "/swarm", **users, shape="rate", rate="0")
+    shapeless = ask(port, "/swarm", **users, shape="rate", rate="0")
+    limitless = ask(port, "/swarm", **users, slo_p99_ms="fast")
     started = ask(port, "/swarm", **users, shape="ramp", slo_p99_ms="0.001", slo_p50_ms="")
     eventually(lambda: ask(port, "/stats/requests")["state"] == "stopped")
     process.send_signal(signal.SIGINT)
     status, _, errors = finish(process)
 
-    assert (refused["success"], refused["message"]) == (False, "--shape rate needs --rate")
+    assert (shapeless["success"], shapeless["message"]) == (False, "--shape rate needs --rate")
+    assert (limitless["success"], limitless["message"]) == (False, "p99_ms must be a number, not 'fast'")
     assert started["success"]
     assert "Ramping to 1 users" in errors
     assert "locust: objective missed: p99_ms is " in errors
