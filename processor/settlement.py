@@ -7,7 +7,7 @@ from processor.batch_state import BatchState
 from processor.call import Call
 from processor.defects import report_defect
 from processor.domain.account import Account, CardStatus
-from processor.domain.admission import barred, is_over
+from processor.domain.admission import barred, is_made_already
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.chain import Chain
 from processor.domain.command import (
@@ -205,7 +205,7 @@ class Settlement:
         if not account:
             return self._refuse(Outcome.MEMBER_NOT_FOUND)
         refused = barred(account.status, card_status, command)
-        if refused and not is_over(command, account.status):
+        if refused and not is_made_already(command, account.status):
             return self._refuse(refused)
         account = self._mature(account) if account.state else account
         return self._decide(command, payload, lines, account, refused)

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final, TypeAlias
@@ -30,9 +31,10 @@ async def audit_in_processes(
 
     That one's transaction must last until this returns. Raises StorageFailure or AuditProcessError.
     """
-    with ExitStack() as stack:
+    # The threads end last: each waits for a process.
+    with ThreadPoolExecutor(len(parts)) as threads, ExitStack() as stack:
         pipes = [_start(stack, dsn, snapshot, part) for part in parts]
-        return await asyncio.gather(*(_report(pipe, on_operations) for pipe in pipes))
+        return await asyncio.gather(*(_report(pipe, threads, on_operations) for pipe in pipes))
 
 
 def _start(stack: ExitStack, dsn: str, snapshot: str, part: Part) -> Pipe:
@@ -47,9 +49,10 @@ def _start(stack: ExitStack, dsn: str, snapshot: str, part: Part) -> Pipe:
     return ours
 
 
-async def _report(pipe: Pipe, on_operations: Callable[[int], None]) -> PartReport:
+async def _report(pipe: Pipe, threads: Executor, on_operations: Callable[[int], None]) -> PartReport:
+    loop = asyncio.get_running_loop()
     while True:
-        message = await asyncio.to_thread(_receive, pipe)
+        message = await loop.run_in_executor(threads, _receive, pipe)
         if isinstance(message, PartReport):
             return message
         if isinstance(message, StorageFailure):

@@ -63,10 +63,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CARD_BLOCKED: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION, not recorded. The card is blocked and can't spend points; it can still earn. The till:
     ask for another card, or sell without redeeming; once the card is unblocked the same call can be sent
-    again.
+    again. No offline sale is refused for it.
     """
     ERROR_REASON_CARD_REPLACED: _ErrorReason.ValueType  # 25
-    """FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card."""
+    """FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card. No
+    offline sale is refused for it.
+    """
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS, not recorded. The key belongs to an earlier call with another payload; metadata has
     `differing_fields`, comma-separated. Nothing was done. The till: this is a new sale, so send it under a
@@ -105,7 +107,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
     terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-    and `used`, this call and what is held included. The till: sell without points; a new call in the next period may succeed, under a new key.
+    and `used`, this call included, and for redeemed points of member and card what is held. The till: sell
+    without points; a new call in the next period may succeed, under a new key.
     """
     ERROR_REASON_QUOTE_OUTDATED: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by
@@ -226,10 +229,12 @@ ERROR_REASON_MEMBER_CLOSED: ErrorReason.ValueType  # 23
 ERROR_REASON_CARD_BLOCKED: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION, not recorded. The card is blocked and can't spend points; it can still earn. The till:
 ask for another card, or sell without redeeming; once the card is unblocked the same call can be sent
-again.
+again. No offline sale is refused for it.
 """
 ERROR_REASON_CARD_REPLACED: ErrorReason.ValueType  # 25
-"""FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card."""
+"""FAILED_PRECONDITION, not recorded. The card was replaced by another one. The till: ask for the new card. No
+offline sale is refused for it.
+"""
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS, not recorded. The key belongs to an earlier call with another payload; metadata has
 `differing_fields`, comma-separated. Nothing was done. The till: this is a new sale, so send it under a
@@ -268,7 +273,8 @@ what can be had.
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION, recorded. A limit of the program is reached; metadata has `scope` (card, member,
 terminal or store), `period` (hour or day), `bound` (operations, earned_points or redeemed_points), `limit`
-and `used`, this call and what is held included. The till: sell without points; a new call in the next period may succeed, under a new key.
+and `used`, this call included, and for redeemed points of member and card what is held. The till: sell
+without points; a new call in the next period may succeed, under a new key.
 """
 ERROR_REASON_QUOTE_OUTDATED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION, recorded. What was quoted no longer holds; metadata has `changed` (names, separated by

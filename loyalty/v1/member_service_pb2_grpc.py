@@ -106,9 +106,9 @@ class MemberServiceServicer:
 
     def ReplaceCard(self, request, context):
         """Gives the member of a card another one in its place: the old card does nothing from then on (CARD_REPLACED),
-        the points stay the member's. If this was done before, nothing is changed; if the old card was replaced by
-        a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member has the new card: ALREADY_EXISTS /
-        CARD_TAKEN.
+        but for sales that were made offline; the points stay the member's. If this was done before, nothing is
+        changed; if the old card was replaced by a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member
+        has the new card: ALREADY_EXISTS / CARD_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

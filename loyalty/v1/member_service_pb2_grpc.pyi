@@ -51,9 +51,9 @@ class MemberServiceStub:
     """
     ReplaceCard: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.ReplaceCardRequest, _member_service_pb2.Member]
     """Gives the member of a card another one in its place: the old card does nothing from then on (CARD_REPLACED),
-    the points stay the member's. If this was done before, nothing is changed; if the old card was replaced by
-    a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member has the new card: ALREADY_EXISTS /
-    CARD_TAKEN.
+    but for sales that were made offline; the points stay the member's. If this was done before, nothing is
+    changed; if the old card was replaced by a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member
+    has the new card: ALREADY_EXISTS / CARD_TAKEN.
     """
     BlockCard: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.BlockCardRequest, _member_service_pb2.Member]
     """From then on the card can't spend points (CARD_BLOCKED); it still earns. A card that is replaced:
@@ -85,9 +85,9 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """
     ReplaceCard: _aio.UnaryUnaryMultiCallable[_member_service_pb2.ReplaceCardRequest, _member_service_pb2.Member]  # type: ignore[assignment]
     """Gives the member of a card another one in its place: the old card does nothing from then on (CARD_REPLACED),
-    the points stay the member's. If this was done before, nothing is changed; if the old card was replaced by
-    a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member has the new card: ALREADY_EXISTS /
-    CARD_TAKEN.
+    but for sales that were made offline; the points stay the member's. If this was done before, nothing is
+    changed; if the old card was replaced by a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member
+    has the new card: ALREADY_EXISTS / CARD_TAKEN.
     """
     BlockCard: _aio.UnaryUnaryMultiCallable[_member_service_pb2.BlockCardRequest, _member_service_pb2.Member]  # type: ignore[assignment]
     """From then on the card can't spend points (CARD_BLOCKED); it still earns. A card that is replaced:
@@ -140,9 +140,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_service_pb2.Member, _abc.Awaitable[_member_service_pb2.Member]]:
         """Gives the member of a card another one in its place: the old card does nothing from then on (CARD_REPLACED),
-        the points stay the member's. If this was done before, nothing is changed; if the old card was replaced by
-        a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member has the new card: ALREADY_EXISTS /
-        CARD_TAKEN.
+        but for sales that were made offline; the points stay the member's. If this was done before, nothing is
+        changed; if the old card was replaced by a third one: FAILED_PRECONDITION / CARD_REPLACED; if another member
+        has the new card: ALREADY_EXISTS / CARD_TAKEN.
         """
 
     @_abc_1.abstractmethod

@@ -15,16 +15,19 @@ _SPENDING_KINDS: Final = frozenset({Kind.HOLD, Kind.CAPTURE})
 def barred(member_status: int, card_status: int, command: Command) -> Outcome | None:
     """Why a call can't be made for a member with this card (`CardStatus.OPEN` without one); None if it can.
 
-    A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing.
+    A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing. What
+    was sold offline with such a card is another matter: see `is_made_already`.
     """
+    if member_status == _MEMBER_CLOSED:
+        return Outcome.MEMBER_CLOSED
     if card_status == _CARD_REPLACED:
         return Outcome.CARD_REPLACED
     if card_status == _CARD_BLOCKED and _spends(command):
         return Outcome.CARD_BLOCKED
-    return Outcome.MEMBER_CLOSED if member_status == _MEMBER_CLOSED else None
+    return None
 
 
-def is_over(command: Command, member_status: int) -> bool:
+def is_made_already(command: Command, member_status: int) -> bool:
     """Whether it is a sale that is recorded although its card is barred now: the till could not know.
 
     The sale earns what it earns, and what was paid with points is a shortfall: whoever blocks or replaces a

@@ -52,16 +52,6 @@ class Counted(NamedTuple):
     redeemed_points: int
 
 
-class Uncounted(NamedTuple):
-    """Points that no longer count for a subject's hour and day, because their operation is undone."""
-
-    subject: int
-    hour: int
-    day: int
-    earned_points: int
-    redeemed_points: int
-
-
 class LineShare(NamedTuple):
     """A line's part of what a receipt earned and of what paid for it."""
 
@@ -81,6 +71,7 @@ class ReturnedPart(NamedTuple):
 class Effects(NamedTuple):
     """The changes, in the order in which they are made; then what later undoings need to know.
 
+    `uncounted` are points that no longer count for a subject's hour and day, as their operation is undone.
     A receipt may have hundreds of lines, so `shares` are plain tuples like a `LineShare`, which cost less.
     """
 
@@ -94,7 +85,7 @@ class Effects(NamedTuple):
     shares: tuple[tuple[int, int, int, int], ...] = ()
     returned: tuple[ReturnedPart, ...] = ()
     shortfall_points: int = 0
-    uncounted: tuple[Uncounted, ...] = ()
+    uncounted: tuple[Counted, ...] = ()
 
 
 NO_EFFECTS: Final = Effects()
@@ -191,7 +182,7 @@ def _count(tallies: tuple[Tally, ...], counted: Sequence[Counted]) -> tuple[Tall
     return tuple(by_subject.values())[-SUBJECTS_MAX:]
 
 
-def _uncount(tallies: tuple[Tally, ...], uncounted: Sequence[Uncounted]) -> tuple[Tally, ...]:
+def _uncount(tallies: tuple[Tally, ...], uncounted: Sequence[Counted]) -> tuple[Tally, ...]:
     by_subject = {each.subject: each for each in uncounted}
     return tuple(
         [
@@ -201,7 +192,7 @@ def _uncount(tallies: tuple[Tally, ...], uncounted: Sequence[Uncounted]) -> tupl
     )
 
 
-def _without(tally: Tally, uncounted: Uncounted) -> Tally:
+def _without(tally: Tally, uncounted: Counted) -> Tally:
     """The operation itself stays counted. A card may have been forgotten since, and counted anew."""
     _, hour, day, earned, redeemed = uncounted
     if tally.hour == hour:

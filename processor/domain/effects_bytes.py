@@ -14,7 +14,6 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
-    Uncounted,
 )
 from processor.domain.state import Hold, Lot
 
@@ -114,5 +113,5 @@ _READERS: Final[dict[int, tuple[str, Callable[[Sequence[int]], Any]]]] = {
     _SHARES: ("shares", lambda numbers: tuple(zip(*[iter(numbers)] * _SHARE_WIDTH, strict=True))),
     _RETURNED: ("returned", lambda numbers: _rows(ReturnedPart, numbers)),
     _SHORTFALL: ("shortfall_points", lambda numbers: numbers[0]),
-    _UNCOUNTED: ("uncounted", lambda numbers: _rows(Uncounted, numbers)),
+    _UNCOUNTED: ("uncounted", lambda numbers: _rows(Counted, numbers)),
 }

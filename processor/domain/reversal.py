@@ -9,12 +9,12 @@ from processor.domain.command import Command, Kind, ReturnedLine, lines_from_tex
 from processor.domain.dating import grace_expiry_us
 from processor.domain.decision import AppliedRule, Decision, Refusal
 from processor.domain.effects import (
+    Counted,
     Effects,
     LotChange,
     Qualified,
     ReturnedPart,
     TierBase,
-    Uncounted,
     apply_effects,
 )
 from processor.domain.effects_bytes import decode_effects
@@ -99,7 +99,8 @@ def _undo(
     slices = last_of(
         drawn_slices(effects.lots, original.redeemed_points), before.redeemed_points, part.redeemed_points
     )
-    restored = _restore(slices, undated_until_us, program, situation.now_us)
+    debt_points = max(-state.undated_points(account.balance_points), 0)
+    restored = _restore(slices, debt_points, undated_until_us, program, situation.now_us)
     taken = _claw_back(account, state, effects, restored, part.earned_points, program)
     decision = _decision(part, restored, taken, program)
     undone = Effects(
@@ -108,7 +109,7 @@ def _undo(
         tier_base=_settled_base(state, program, situation),
         returned=tuple([ReturnedPart(*line) for line in returned]),
         shortfall_points=taken.shortfall_points,
-        uncounted=_uncounted(effects, part),
+        uncounted=_uncounted(effects, decision),
     )
     balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
     return decision._replace(effects=timed(state, undone, balance_points, undated_until_us))
@@ -124,11 +125,16 @@ def _undated_until_us(account: Account, state: MemberState, original: Original, 
     return time_from_us(state, program, original.recorded_at_us)
 
 
-def _uncounted(effects: Effects, part: Part) -> tuple[Uncounted, ...]:
-    """What is undone is to be had again within the limits of its hour and day."""
-    points = part.earned_points, part.redeemed_points
+def _uncounted(effects: Effects, undone: Decision) -> tuple[Counted, ...]:
+    """What has been given back is to be had again within the limits of its hour and day."""
+    if not (undone.earned_points or undone.redeemed_points):
+        return ()
+    # Earned points are what an undoing redeems, and redeemed ones what it earns.
     return tuple(
-        [Uncounted(each.subject, each.hour, each.day, *points) for each in effects.counted if any(points)]
+        [
+            each._replace(earned_points=undone.redeemed_points, redeemed_points=undone.earned_points)
+            for each in effects.counted
+        ]
     )
 
 
@@ -136,10 +142,20 @@ def _add(done: dict[int, int], returned: Sequence[ReturnedLine]) -> dict[int, in
     return done | {number: done.get(number, 0) + quantity for number, quantity in returned}
 
 
-def _restore(slices: Iterable[Lot], undated_until_us: int, program: Program, now_us: int) -> list[Lot]:
-    """The lots that redeemed points come back into, the last drawn first."""
-    revived = [_revive(piece, undated_until_us, program, now_us) for piece in slices]
-    return [piece for piece in revived if piece.points]
+def _restore(
+    slices: Iterable[Lot], debt_points: int, undated_until_us: int, program: Program, now_us: int
+) -> list[Lot]:
+    """The lots that redeemed points come back into, the last drawn first.
+
+    What pays a debt is not lost: the debt may be what the operation itself has made.
+    """
+    restored: list[Lot] = []
+    for expires_at_us, points in slices:
+        paid = min(points, debt_points)
+        debt_points -= paid
+        rest = _revive(Lot(expires_at_us, points - paid), undated_until_us, program, now_us)
+        restored += [piece for piece in (Lot(expires_at_us, paid), rest) if piece.points]
+    return restored
 
 
 def _revive(piece: Lot, undated_until_us: int, program: Program, now_us: int) -> Lot:

@@ -12,7 +12,6 @@ from processor.domain.effects import (
     Qualified,
     ReturnedPart,
     TierBase,
-    Uncounted,
     count_operation,
 )
 from processor.domain.effects_bytes import decode_effects, encode_effects
@@ -53,7 +52,7 @@ effects = st.builds(
     shares=rows(LineShare),
     returned=rows(ReturnedPart),
     shortfall_points=numbers,
-    uncounted=rows(Uncounted),
+    uncounted=rows(Counted),
 )
 lines = st.lists(
     st.builds(

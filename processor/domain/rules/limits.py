@@ -9,6 +9,7 @@ from processor.domain.calendar import day_of, hour_of
 from processor.domain.command import SALE_KINDS, Command, Kind
 from processor.domain.decision import Decision, Refusal
 from processor.domain.effects import Counted, count_operation
+from processor.domain.limits import REDEEM_POINTS_MAX
 from processor.domain.outcomes import Outcome
 from processor.domain.program import Limit, LimitScope, Program
 from processor.domain.rules.registry import Stage, rule
@@ -21,22 +22,22 @@ _MEMBER_SCOPE: Final = LimitScope.MEMBER
 _CARD_SCOPE: Final = LimitScope.CARD
 _COUNTED_KINDS: Final = SALE_KINDS | {Kind.HOLD, Kind.CAPTURE}
 _SHARED_SCOPES: Final = frozenset({LimitScope.TERMINAL, LimitScope.STORE})
-# An operation always adds to the operations: its hour is never 0.
-_BOUNDS: Final = (
-    ("operations", "hour"),
-    ("earned_points", "earned_points"),
-    ("redeemed_points", "redeemed_points"),
-)
+_BOUNDS: Final[tuple[str, ...]] = ("operations", "earned_points", "redeemed_points")
+_COUNTED_COLUMNS: Final = {name: Counted._fields.index(name) for name in _BOUNDS if name in Counted._fields}
 _CACHED: Final = 1_024
 
 
 class _Bound(NamedTuple):
-    """The most that a limit allows of what a tally has in `column`, to which a count adds its `added`."""
+    """The most that a limit allows of what a tally has in a column; `added` is that of a count, if any."""
 
     name: str
     most: int
     column: int
-    added: int
+    added: int | None
+
+    def is_added_to(self, counted: Counted) -> bool:
+        """What is exceeded already is nothing to an operation that adds nothing to it."""
+        return self.added is None or counted[self.added] > 0
 
 
 class Kept(NamedTuple):
@@ -60,12 +61,11 @@ def keep_limits(sale: Sale) -> None:
 
     What was done offline is done: it is counted and flagged.
     """
-    program, command = sale.program, sale.command
+    program = sale.program
     counted = _count(program, sale.situation.now_us, sale.earned_points, sale.redeemed_points)
-    own = _beside_holds(counted, sale.state)
-    work = _Work(command, sale.state, sale.situation, own, counted, refuses=sale.is_online)
-    sale.flags += _keep_all(work, program)
-    sale.counted = _of_member_and_card(counted, program, command)
+    use = _Use(sale.command, sale.state, sale.situation, _beside_holds(counted, sale.state), counted)
+    sale.flags += _keep_all(use, program, refuses=sale.is_online)
+    sale.counted = _of_member_and_card(counted, program, sale.command)
 
 
 def keep_limits_of_hold(state: MemberState, command: Command, program: Program, situation: Situation) -> Kept:
@@ -77,20 +77,34 @@ def keep_limits_of_hold(state: MemberState, command: Command, program: Program, 
         return _NOT_COUNTED
     counted = _count(program, situation.now_us, 0, 0)
     here = counted._replace(redeemed_points=command.points)
-    own = _beside_holds(here, state)
-    flags = _keep_all(_Work(command, state, situation, own, here, refuses=True), program)
+    use = _Use(command, state, situation, _beside_holds(here, state), here)
+    flags = _keep_all(use, program, refuses=True)
     return Kept(flags, _of_member_and_card(counted, program, command))
 
 
 def flag_limits_of_capture(
     state: MemberState, command: Command, program: Program, situation: Situation, points: int
 ) -> Kept:
-    """The points of a capture were promised: it counts and is flagged, but is never refused."""
+    """A capture counts and is flagged, but never refused: its points were promised."""
     if not counts_operations(program):
         return _NOT_COUNTED
     counted = _count(program, situation.now_us, 0, points)
-    flags = _keep_all(_Work(command, state, situation, counted, counted, refuses=False), program)
+    use = _Use(command, state, situation, counted, counted)
+    flags = _keep_all(use, program, refuses=False)
     return Kept(flags, _of_member_and_card(counted, program, command))
+
+
+def redeemable_points(sale: Sale) -> int:
+    """The most that hard limits let the sale redeem in all; as good as no bound if there are none."""
+    most = REDEEM_POINTS_MAX
+    one = _count(sale.program, sale.situation.now_us, 0, 1)
+    use = _Use(sale.command, sale.state, sale.situation, _beside_holds(one, sale.state), one)
+    for limit in sale.program.limits:
+        tally = None if limit.soft else _tally(use, limit.scope)
+        for bound in _bounds(limit) if tally else ():
+            if tally and bound.name == "redeemed_points":
+                most = min(most, bound.most - tally[bound.column] + 1)
+    return max(most, 0)
 
 
 def _beside_holds(counted: Counted, state: MemberState) -> Counted:
@@ -120,31 +134,30 @@ def _of_card(counted: Counted, command: Command) -> Counted:
     return Counted(card_subject(command.card), *counted[1:])
 
 
-class _Work(NamedTuple):
-    """What limits look at: of the operation `own` counts for its member and card, `here` for its shop."""
+class _Use(NamedTuple):
+    """An operation as limits look at it: `own` counts for its member and card, `here` for its shop."""
 
     command: Command
     state: MemberState
     situation: Situation
     own: Counted
     here: Counted
-    refuses: bool
 
 
-def _keep_all(work: _Work, program: Program) -> list[str]:
+def _keep_all(use: _Use, program: Program, *, refuses: bool) -> list[str]:
+    """The flags. Raises Refusal."""
     flags: list[str] = []
     for limit in program.limits:
-        tally = _tally(work, limit.scope)
+        tally = _tally(use, limit.scope)
         if tally is not None:
-            _keep(limit, tally, work.own, flags, refuses=work.refuses and not limit.soft)
+            _keep(limit, tally, use.own, flags, refuses=refuses and not limit.soft)
     return flags
 
 
 def _keep(limit: Limit, tally: Tally, counted: Counted, flags: list[str], *, refuses: bool) -> None:
-    """What is exceeded already is nothing to an operation that adds nothing to it."""
     for bound in _bounds(limit):
         used = tally[bound.column]
-        if used > bound.most and counted[bound.added]:
+        if used > bound.most and bound.is_added_to(counted):
             if refuses:
                 raise _exceeded(limit, bound, used)
             flags.append(f"{limit.scope}.{limit.period}.{bound.name}")
@@ -156,8 +169,8 @@ def _bounds(limit: Limit) -> tuple[_Bound, ...]:
     period = limit.period
     allowed = limit.operations, limit.earned_points, limit.redeemed_points
     bounds = [
-        _Bound(name, most, Tally._fields.index(f"{period}_{name}"), Counted._fields.index(added))
-        for (name, added), most in zip(_BOUNDS, allowed, strict=True)
+        _Bound(name, most, Tally._fields.index(f"{period}_{name}"), _COUNTED_COLUMNS.get(name))
+        for name, most in zip(_BOUNDS, allowed, strict=True)
         if most
     ]
     return tuple(bounds)
@@ -174,17 +187,17 @@ def _exceeded(limit: Limit, bound: _Bound, used: int) -> Refusal:
     )
 
 
-def _tally(work: _Work, scope: LimitScope) -> Tally | None:
+def _tally(use: _Use, scope: LimitScope) -> Tally | None:
     """What the subject of a limit has done in its hour and day, this operation included."""
     if scope is _MEMBER_SCOPE:
-        return count_operation(_kept_tally(work.state, _MEMBER), work.own)
+        return count_operation(_kept_tally(use.state, _MEMBER), use.own)
     if scope is _CARD_SCOPE:
-        if not work.command.card:
+        if not use.command.card:
             return None
-        of_card = _of_card(work.own, work.command)
-        return count_operation(_kept_tally(work.state, of_card.subject), of_card)
-    name = shared_subject(scope, work.command)
-    return count_operation(work.situation.tallies.get(name), work.here) if name else None
+        of_card = _of_card(use.own, use.command)
+        return count_operation(_kept_tally(use.state, of_card.subject), of_card)
+    name = shared_subject(scope, use.command)
+    return count_operation(use.situation.tallies.get(name), use.here) if name else None
 
 
 def _kept_tally(state: MemberState, subject: int) -> Tally | None:

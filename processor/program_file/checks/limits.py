@@ -10,8 +10,6 @@ from processor.program_file.checks.contradiction import Contradiction, repeated
 
 _Bound: TypeAlias = Literal["operations", "earned_points", "redeemed_points"]
 _BOUNDS: Final[tuple[_Bound, ...]] = ("operations", "earned_points", "redeemed_points")
-# A day of 25 hours that begins within one of the clock's.
-_HOURS_OF_DAY_MAX: Final = 26
 
 
 def check_limits(document: ProgramDocument) -> Iterator[Contradiction]:
@@ -62,7 +60,6 @@ def _check_pair(
         and other["period"] == "day"
         and other["action"] in (limit["action"], "refuse")
     )
-    is_day_of_hour = limit["period"] == "day" and other["period"] == "hour" and other["action"] == "refuse"
     for bound in _BOUNDS:
         if not (bound in limit and bound in other):
             continue
@@ -73,5 +70,3 @@ def _check_pair(
             yield Contradiction(
                 path, f"must be at most {other[bound]:,}, the bound of the day in {other_path}"
             )
-        elif is_day_of_hour and limit[bound] >= (most := other[bound] * _HOURS_OF_DAY_MAX):
-            yield Contradiction(path, f"must be below {most:,}, the most of a day that {other_path} allows")

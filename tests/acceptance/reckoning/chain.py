@@ -173,6 +173,9 @@ class Model:
         return member
 
     def _refuse_barred(self, request: Any, *, is_spending: bool) -> None:
+        member, _ = self._cards.get(card_of(request), (None, CardState.OPEN))
+        if member and member.is_closed:
+            raise Refused("MEMBER_CLOSED")
         reason = self._barred_for(request, is_spending=is_spending)
         if reason:
             raise Refused(reason)

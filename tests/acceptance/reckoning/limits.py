@@ -1,5 +1,6 @@
 """Velocity limits, reckoned from a list of all sales."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -109,6 +110,21 @@ class Limits:
                     )
                 flags.append(f"{limit['scope']}.{limit['period']}.{bound}")
         return flags
+
+    def redeemable(self, program: ProgramDocument, member: Any, ask: Ask) -> float:
+        """The most points in all that no hard limit refuses."""
+        most = math.inf
+        sale = sold_now(program, self.member, ask, 0, 0)
+        for limit in program.get("limits", ()):
+            counted = [
+                sold for sold in self._sales if _is_counted(sold, sale, limit["scope"], limit["period"])
+            ]
+            has_subject = _is_counted(sale, sale, limit["scope"], limit["period"])
+            if limit["action"] == "refuse" and "redeemed_points" in limit and has_subject:
+                held = member.wallet.held_points if limit["scope"] in ("member", "card") else 0
+                used = sum(sold.redeemed_points for sold in counted) + held
+                most = min(most, limit["redeemed_points"] - used)
+        return max(most, 0)
 
 
 def _is_counted(sold: Sold, sale: Sold, scope: str, period: str) -> bool:

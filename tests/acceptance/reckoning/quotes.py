@@ -100,7 +100,8 @@ def _redeemable_points(program: ProgramDocument, member: Member, ask: Ask, limit
     spent_on_rewards = sum(
         reward["points"] for reward in program.get("rewards", ()) if reward["id"] in ask.rewards
     )
-    return min(limit, member.wallet.available_points - spent_on_rewards)
+    most = min(limit, member.wallet.available_points - spent_on_rewards)
+    return int(min(most, limits.redeemable(program, member, ask) - spent_on_rewards))
 
 
 def _limit(program: ProgramDocument, member: Member, ask: Ask, limits: Limits) -> int:
@@ -132,5 +133,6 @@ def _is_offered(program: ProgramDocument, member: Member, ask: Ask, limits: Limi
     try:
         Reckoning(program, member, ask, limits).reckon()
     except Refused as refusal:
-        return refusal.outcome.reason != "REWARD_NOT_AVAILABLE"
+        is_above = refusal.outcome.content.get("bound") == "redeemed_points"
+        return refusal.outcome.reason != "REWARD_NOT_AVAILABLE" and not is_above
     return True

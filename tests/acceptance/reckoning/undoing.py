@@ -91,7 +91,7 @@ def _undo(
         "applied_rules": [Rule("returns", given - taken)],
     }
     counted = (-part.earned_points * original.counts, -part.paid_minor * original.counts_money)
-    sold = original.sold and original.sold.undone(part.earned_points, part.redeemed_points)
+    sold = original.sold and original.sold.undone(taken, given)
     return Decided(fields, wallet, Done("REVERSE", returned_milli=dict(back)), counted, sold)
 
 
