@@ -15,8 +15,8 @@ _SPENDING_KINDS: Final = frozenset({Kind.HOLD, Kind.CAPTURE})
 def barred(member_status: int, card_status: int, command: Command) -> Outcome | None:
     """Why a call can't be made for a member with this card (`CardStatus.OPEN` without one); None if it can.
 
-    A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing. What
-    was sold offline with such a card is another matter: see `is_made_already`.
+    A blocked card earns and gives back, but spends nothing; a replaced one and a closed member do nothing.
+    What was sold offline with such a card is another matter: see `is_made_already`.
     """
     if member_status == _MEMBER_CLOSED:
         return Outcome.MEMBER_CLOSED
