@@ -156,13 +156,17 @@ class TierLevel(NamedTuple):
 
 
 class TierRules(NamedTuple):
-    """Levels ascend by threshold; level 0 is below the first of them."""
+    """Levels ascend by threshold; level 0 is below the first of them.
+
+    They have been these since `since_month` (year x 12 + month, from 0).
+    """
 
     basis: TierBasis
     period: TierPeriod
     rolling_months: int
     downgrade: Downgrade
     levels: tuple[TierLevel, ...]
+    since_month: int = 0
 
 
 class ExpiryEnd(StrEnum):

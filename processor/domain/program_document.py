@@ -2,6 +2,7 @@
 
 from typing import Final, Literal, NotRequired, TypedDict
 
+from processor.domain.calendar import month_of
 from processor.domain.program import (
     Band,
     DiscountRules,
@@ -109,6 +110,8 @@ def program_from_document(version: int, effective_from_us: int, document: Progra
     earning = document["earning"]
     redemption = document.get("redemption", _NO_REDEMPTION)
     rate = _rate(earning)
+    timezone = document.get("timezone", "UTC")
+    since_month = month_of(effective_from_us, timezone)
     program = Program(
         version=version,
         effective_from_us=effective_from_us,
@@ -120,12 +123,12 @@ def program_from_document(version: int, effective_from_us: int, document: Progra
         value_minor=redemption["value_minor"],
         minimum_points=redemption["minimum_points"],
         maximum_share_percent=redemption["maximum_share_percent"],
-        timezone=document.get("timezone", "UTC"),
+        timezone=timezone,
         earning=_earning(earning),
         payment=_payment(redemption),
         rewards=tuple(map(_reward, document.get("rewards", ()))),
         discount=_discount(document),
-        tiers=_tiers(document["tiers"]) if "tiers" in document else None,
+        tiers=_tiers(document["tiers"], since_month) if "tiers" in document else None,
         lots=_lots(document["lots"]) if "lots" in document else None,
         limits=tuple(map(_limit, document.get("limits", ()))),
         holds=HoldRules(**document.get("holds", {})),
@@ -211,13 +214,14 @@ def _discount(document: ProgramDocument) -> DiscountRules | None:
     )
 
 
-def _tiers(document: TiersDocument) -> TierRules:
+def _tiers(document: TiersDocument, since_month: int) -> TierRules:
     return TierRules(
         TierBasis(document["basis"]),
         TierPeriod(document["period"]),
         document.get("rolling_months", 0),
         Downgrade(document["downgrade"]),
         tuple(TierLevel(**level) for level in document["levels"]),
+        since_month,
     )
 
 

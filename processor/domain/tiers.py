@@ -100,18 +100,20 @@ def settle(rules: TierRules, qualification: Qualification, window: Window) -> tu
     if base_month < window.begins:
         base_month = window.begins
         level = _level_after_all(rules, qualification, base_month)
-    # A program that had more levels may have gone before.
+    # So too in the present period.
     return min(level, len(rules.levels)), base_month
 
 
 def _level_after_all(rules: TierRules, qualification: Qualification, begins: int) -> int:
     """The level kept after the ends of all periods from the noted one to that which `begins` with a month."""
     length = _MONTHS[rules.period]
-    level, period = qualification.base_level, begins // length
+    level, period, most = qualification.base_level, begins // length, len(rules.levels)
     first = qualification.base_month // length or period
     for ended in range(first, min(period, first + _PERIODS_MAX)):
         amount = _amount(rules, qualification, window_of(rules, ended * length))
-        level = _level_after(rules, level, _reached(rules, amount), 1)
+        # A program that had more levels may have gone before, but not in a period that it saw the end of.
+        kept = min(level, most) if rules.since_month < (ended + 1) * length else level
+        level = _level_after(rules, kept, _reached(rules, amount), 1)
     # Nothing was counted in the periods after these.
     if period > first + _PERIODS_MAX:
         level = _level_after(rules, level, 0, period - first - _PERIODS_MAX)

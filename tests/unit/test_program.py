@@ -100,6 +100,7 @@ def test_a_rich_document_becomes_the_rules() -> None:
                 TierLevel("silver", 5000, 125, 9),
                 TierLevel("gold", 15_000, 150, 12),
             ),
+            since_month=1970 * 12,
         ),
         lots=LotRules(14, after_months=12, end_of=ExpiryEnd.MONTH),
         limits=(
