@@ -120,6 +120,22 @@ def cpu_chart(subjects: Mapping[str, Figures]) -> str:
     return _svg(draw, height_inches=1.2 + 0.26 * len(subjects))
 
 
+def own_growth_chart(batches: Figures) -> str:
+    """What an operation costs, round by round, as the ledger of the run grows."""
+
+    def draw(axes: Axes) -> None:
+        rows = batches["ledger_rows"].rounds
+        for name, label in (("server", "server"), ("postgres", "PostgreSQL")):
+            axes.plot(rows, batches[f"{name}_us"].rounds, marker="o", color=_COLORS[name], label=label)
+        axes.set(xlabel="rows of the ledger", ylabel="us of CPU time an operation")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        _plain_numbers(axes.xaxis, axes.yaxis)
+        axes.legend(loc="lower right")
+
+    return _svg(draw)
+
+
 def growth_chart(points: Sequence[GrowthPoint]) -> str:
     """What a larger ledger costs: throughput beside that of the smallest."""
 

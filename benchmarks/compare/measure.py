@@ -33,7 +33,7 @@ class Subject(NamedTuple):
 class Sample(NamedTuple):
     """The figures of one run; CPU times are of one operation, `batch_ops` is the mean size of a batch.
 
-    Latencies are those of unary calls.
+    Latencies are those of unary calls. `ledger_rows` are those that the service had written by its middle.
     """
 
     operations_per_second: float
@@ -41,6 +41,7 @@ class Sample(NamedTuple):
     postgres_us: float
     client_us: float
     batch_ops: float | None
+    ledger_rows: float | None
     p50_ms: float | None
     p99_ms: float | None
 
@@ -92,6 +93,7 @@ def _sample(ran: Ran, before: _Reading, after: _Reading) -> Sample:
         _microseconds(spent.postgres_seconds, ran),
         _microseconds(spent.client_seconds, ran),
         spent.batched_operations / spent.batches if spent.batches else None,
+        (before.batched_operations + after.batched_operations) / 2 if spent.batches else None,
         latency.p50_ms if latency else None,
         latency.p99_ms if latency else None,
     )

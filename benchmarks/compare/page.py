@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from benchmarks.compare.charts import batch_chart, cpu_chart, growth_chart, throughput_chart
+from benchmarks.compare.charts import batch_chart, cpu_chart, growth_chart, own_growth_chart, throughput_chart
+from benchmarks.compare.names import BATCH
 from benchmarks.compare.report import Report
 from benchmarks.compare.tables import (
     Table,
@@ -77,12 +78,15 @@ def _charts(report: Report) -> Iterator[Chart]:
             "A lane takes what has queued while it was busy, so batches grow by themselves.",
             batch_chart(report.sweeps),
         )
+    yield _growth(report)
+
+
+def _growth(report: Report) -> Chart:
     if report.growth:
-        yield Chart(
-            "Growth with rows",
-            "Batches of 500 on ledgers of several sizes, beside the smallest.",
-            growth_chart(report.growth),
-        )
+        text = "Batches of 500 on ledgers of several sizes, beside the smallest."
+        return Chart("Growth with rows", text, growth_chart(report.growth))
+    text = "Batches of 500, round by round, on the run's own ledger; make bench-growth has larger ones."
+    return Chart("Growth with rows", text, own_growth_chart(report.figures[BATCH]))
 
 
 def _targets(report: Report) -> TitledTable:

@@ -33,6 +33,7 @@ def subject() -> Figures:
         throughput_to_empty_handler=12.5,
         server_to_unary=1.5,
         batch_ops=30,
+        ledger_rows=100_000,
         p50_ms=10,
         p99_ms=30,
     )
@@ -91,7 +92,12 @@ def test_it_tells_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "report, charts", [(quick_report(), {"CPU time of an operation"}), (full_report(), CHARTS)]
+    "report, charts",
+    [
+        (quick_report(), {"CPU time of an operation", "Growth with rows"}),
+        (full_report()._replace(growth=()), CHARTS),
+        (full_report(), CHARTS),
+    ],
 )
 def test_the_page_needs_nothing_but_itself(tmp_path: Path, report: Report, charts: set[str]) -> None:
     pytest.importorskip("matplotlib")
