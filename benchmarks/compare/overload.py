@@ -17,9 +17,9 @@ from benchmarks.memory import MemoryWatch
 from benchmarks.service import Service
 from processor.config import Settings
 
-# All begin at once; then the same load goes on, as calls that were refused are followed by others.
+# All begin at once; then the same load goes on for so many runs: what is refused is followed by other calls.
 _TIMES_AT_FIRST: Final = 2
-_SECONDS: Final = 6.0
+_RUNS: Final = 4
 # As of many tills, lest the windows of a few connections hold everything back.
 _CONNECTIONS: Final = 50
 _MIB: Final = 2**20
@@ -31,11 +31,12 @@ def measure_overload(world: World) -> Iterator[tuple[str, Figures]]:
     times, service = world.settings.overload_times, world.service
     batches, calls = times * _default("queue_ops_max") // BATCH_OPS, times * _default("calls_max")
     batch_load = CallLoad(_till(world, service), batch_of(BATCH_OPS), batches)
-    yield OVERLOAD_BATCH, _measure(service, batch_load, batches * BATCH_OPS, call_ops=BATCH_OPS)
-    yield OVERLOAD_UNARY, _measure(service, WireLoad(_till(world, service), calls), calls)
+    seconds = _RUNS * world.settings.seconds
+    yield OVERLOAD_BATCH, _measure(service, batch_load, batches * BATCH_OPS, seconds, call_ops=BATCH_OPS)
+    yield OVERLOAD_UNARY, _measure(service, WireLoad(_till(world, service), calls), calls, seconds)
     if world.native:
         load = WireLoad(_till(world, world.native), calls)
-        yield OVERLOAD_NATIVE, _measure(world.native, load, calls)
+        yield OVERLOAD_NATIVE, _measure(world.native, load, calls, seconds)
 
 
 def _till(world: World, service: Service) -> Till:
@@ -47,11 +48,11 @@ def _default(setting: str) -> int:
     return default
 
 
-def _measure(service: Service, load: Load, in_flight: int, call_ops: int = 1) -> Figures:
-    """The highest of all, and the growth while it goes on; calls are of `call_ops` operations."""
+def _measure(service: Service, load: Load, in_flight: int, seconds: float, *, call_ops: int = 1) -> Figures:
+    """The highest of all, and the growth in the `seconds` that it goes on."""
     with Client(Counted(load)) as client:
         first, burst = _run(client, service, _TIMES_AT_FIRST * in_flight)
-        operations = round(first.operations / first.seconds * _SECONDS / call_ops) * call_ops
+        operations = round(first.operations / first.seconds * seconds / call_ops) * call_ops
         ran, steady = _run(client, service, max(operations, _TIMES_AT_FIRST * in_flight))
     columns = {
         "resident_mib": max(*burst, *steady) / _MIB,
