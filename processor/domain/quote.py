@@ -11,7 +11,7 @@ from processor.domain.outcomes import Outcome
 from processor.domain.program import Program
 from processor.domain.quote_token import quote_token
 from processor.domain.receipt import run_rules
-from processor.domain.rules.limits import redeemable_points
+from processor.domain.rules.limits import points_within_limits
 from processor.domain.rules.payment import points_limit
 from processor.domain.rules.rewards import why_not
 from processor.domain.situation import Situation
@@ -56,7 +56,7 @@ def _redeemable_points(account: Account, command: Command, program: Program, sit
     except Refusal:
         return 0
     sale.take_payment_back()
-    within_limits = redeemable_points(sale) - sale.redeemed_points
+    within_limits = points_within_limits(sale) - sale.redeemed_points
     most = min(points_limit(sale), sale.available_points - sale.redeemed_points, within_limits)
     return most if most >= program.minimum_points else 0
 
@@ -70,7 +70,7 @@ def _available_rewards(
         sale = run_rules(account, command._replace(redeem_points=0, reward_ids=()), program, situation)
     except Refusal:
         return ()
-    most = redeemable_points(sale)
+    most = points_within_limits(sale)
     return tuple(
         [
             reward.reward_id

@@ -94,17 +94,20 @@ def flag_limits_of_capture(
     return Kept(flags, _of_member_and_card(counted, program, command))
 
 
-def redeemable_points(sale: Sale) -> int:
-    """The most that hard limits let the sale redeem in all; as good as no bound if there are none."""
+def points_within_limits(sale: Sale) -> int:
+    """The most points that hard limits let the sale redeem; as good as no bound if there are none."""
     most = REDEEM_POINTS_MAX
     one = _count(sale.program, sale.situation.now_us, 0, 1)
     use = _Use(sale.command, sale.state, sale.situation, _beside_holds(one, sale.state), one)
     for limit in sale.program.limits:
-        tally = None if limit.soft else _tally(use, limit.scope)
-        for bound in _bounds(limit) if tally else ():
-            if tally and bound.name == "redeemed_points":
-                most = min(most, bound.most - tally[bound.column] + 1)
+        bound, tally = _bound_of_redeemed(limit), _tally(use, limit.scope)
+        if bound and tally and not limit.soft:
+            most = min(most, bound.most - tally[bound.column] + 1)
     return max(most, 0)
+
+
+def _bound_of_redeemed(limit: Limit) -> _Bound | None:
+    return next((bound for bound in _bounds(limit) if bound.name == "redeemed_points"), None)
 
 
 def _beside_holds(counted: Counted, state: MemberState) -> Counted:
