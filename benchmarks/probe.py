@@ -14,6 +14,7 @@ import psutil
 from asyncpg.pool import PoolConnectionProxy
 
 from processor.cli.output import print_table
+from storage.array_literals import texts
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.owner import owner_connection
@@ -90,7 +91,7 @@ async def _send_probes(connection: PoolConnectionProxy) -> None:
     earliest_us = time.time_ns() // 1_000 - _WINDOW_DAYS * _DAY_US
     for _ in range(_PROBES):
         keys = [secrets.token_hex(16) for _ in range(_KEYS)]
-        await connection.fetch(_PROBE, _CHAIN_ID, keys, earliest_us)
+        await connection.fetch(_PROBE, _CHAIN_ID, texts(keys), earliest_us)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from processor.domain.operation import (
     recorded_from,
 )
 from processor.domain.outcomes import Outcome
+from processor.domain.records import record
 from processor.domain.state import decode_state
 
 
@@ -54,7 +55,7 @@ class BatchState:
     def append(self, operation: Operation, account: Account, state: bytes) -> None:
         """Take on a finished operation, decided on `account`, which leaves the member in `state`."""
         self.operations.append(operation)
-        self._changed[account.member_id] = Account(
+        after = (
             account.member_id,
             operation.balance_points,
             operation.member_sequence,
@@ -63,6 +64,7 @@ class BatchState:
             account.segments,
             account.status,
         )
+        self._changed[account.member_id] = record(Account, after)
         if self._has_repeats:
             self.loaded.recorded.setdefault(operation.idempotency_key, []).append(recorded_from(operation))
         if self._originals_wanted:
@@ -72,7 +74,7 @@ class BatchState:
         originals = self.loaded.originals
         if operation.idempotency_key in self._originals_wanted:
             originals.setdefault(operation.idempotency_key, []).append(original_from(operation))
-        if operation.kind in FOLLOWING_KINDS and operation.outcome is Outcome.APPLIED:
+        if operation.kind in FOLLOWING_KINDS and operation.outcome == Outcome.APPLIED:
             follower = Follower(operation.kind, operation.effects)
             originals[operation.original_key] = [
                 each._replace(followers=(*each.followers, follower))
@@ -100,9 +102,10 @@ class BatchState:
         )
 
     def _account_changes(self) -> list[AccountChange]:
+        changed, loaded = self._changed, self.loaded.accounts
         return [
-            AccountChange(*account[:5], self.loaded.accounts[member_id].member_sequence)
-            for member_id, account in self._changed.items()
+            record(AccountChange, (changed[member_id], loaded[member_id].member_sequence))
+            for member_id in sorted(changed)
         ]
 
     def _dues(self) -> list[Due]:

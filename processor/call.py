@@ -44,7 +44,7 @@ class Call:
 class CallGroup:
     """The calls of one request, which one waits for together."""
 
-    __slots__ = ("_done", "_missing", "calls")
+    __slots__ = ("_countdown", "calls")
 
     def __init__(
         self, commands: Sequence[Command], deadline: float, trace_link: object | None = None
@@ -52,11 +52,10 @@ class CallGroup:
         """`trace_link` is what `Tracing.link` gave."""
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        self._done: asyncio.Future[None] = loop.create_future()
+        self._countdown = _Countdown(loop, len(commands))
         self.calls: list[Call] = [
-            _GroupedCall(self, command, deadline, arrived, trace_link) for command in commands
+            _GroupedCall(self._countdown, command, deadline, arrived, trace_link) for command in commands
         ]
-        self._missing = len(self.calls)
 
     async def replies(self) -> list[Reply]:
         """Wait for all replies and return them in the order of the commands.
@@ -64,33 +63,47 @@ class CallGroup:
         If the caller is cancelled, so are those calls that have no reply yet.
         """
         try:
-            await self._done
+            await self._countdown.is_over
         except asyncio.CancelledError:
             for call in self.calls:
                 call.cancel()
             raise
         return [call.reply for call in self.calls if call.reply]
 
+
+class _Countdown:
+    """Until the calls of a group have ended; `is_over` is done then.
+
+    The calls know this and not their group, which knows them: in a circle, all would stay in memory, with
+    their commands and replies, until Python looks for such.
+    """
+
+    __slots__ = ("_missing", "is_over")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: int) -> None:
+        self.is_over: asyncio.Future[None] = loop.create_future()
+        self._missing = calls
+
     def count_end(self) -> None:
         """Note that one more call has ended."""
         self._missing -= 1
-        if not self._missing and not self._done.done():
-            self._done.set_result(None)
+        if not self._missing and not self.is_over.done():
+            self.is_over.set_result(None)
 
 
 class _GroupedCall(Call):
-    __slots__ = ("_group",)
+    __slots__ = ("_countdown",)
 
     def __init__(
         self,
-        group: CallGroup,
+        countdown: _Countdown,
         command: Command,
         deadline: float,
         arrived: float,
         trace_link: object | None,
     ) -> None:
         super().__init__(command, deadline, arrived, trace_link)
-        self._group = group
+        self._countdown = countdown
 
     def _end(self) -> None:
-        self._group.count_end()
+        self._countdown.count_end()

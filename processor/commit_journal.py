@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from processor.domain.counts import RecordedCounts
 from processor.domain.operation import Operation
-from processor.metrics import RecordedCounts, Totals
+from processor.metrics import Totals
 
 # Enough for what a batch of hundreds of chains counts; pages that are never written to take no memory.
 _ENTRY_BYTES: Final = 262_144

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         100, ge=1, le=100_000, description="Reads of one chain that may wait or be under way in one worker"
     )
     calls_max: int = Field(
-        2_000, ge=10, le=1_000_000, description="Calls and streams that may be under way in one worker"
+        1_250, ge=10, le=1_000_000, description="Calls and streams that may be under way in one worker"
     )
 
     statement_timeout_seconds: Seconds = Field(

@@ -14,6 +14,7 @@ from processor.commit_journal import CommitJournal, Slot
 from processor.defects import report_defect
 from processor.domain.account import CardHolder
 from processor.domain.batch import Loaded, Wanted
+from processor.domain.counts import RecordedCounts, recorded_counts
 from processor.domain.failures import (
     BatchConflict,
     HomeMoved,
@@ -25,7 +26,7 @@ from processor.domain.failures import (
 from processor.domain.home import Home
 from processor.domain.outcomes import Outcome
 from processor.failpoints import hit
-from processor.metrics import LedgerMetrics, RecordedCounts, recorded_counts
+from processor.metrics import LedgerMetrics
 from processor.ports import Directory, Encoder, LedgerStore, LedgerTransaction, Reply, SharedTransaction
 from processor.settlement import Settlement
 from processor.tracing import NO_TRACING, Tracing

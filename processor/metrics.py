@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import product
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from processor import buckets
 from processor.call import Call
 from processor.domain.command import CALLED_KINDS, SALE_KINDS, Command, Kind
+from processor.domain.counts import RecordedCounts
 from processor.domain.failures import BatchConflict, OutcomeUnknown, StorageFailure, StorageUnavailable
-from processor.domain.operation import Operation
 from processor.domain.outcomes import RECORDED_BELOW, Outcome
 from processor.labels import CHAINS, TERMINALS
 from processor.ports import Reply
@@ -121,26 +121,6 @@ UNRECORDED: Final = (
 # What is counted and its labels, and how much of it.
 Series = tuple[str, ...]
 Totals = dict[Series, int]
-
-
-class RecordedCounts(NamedTuple):
-    """What a batch adds to a chain's ledger, by (kind, outcome): operations, points issued and redeemed."""
-
-    chain: str
-    sums: dict[tuple[int, int], tuple[int, int, int]]
-
-
-def recorded_counts(chain: str, operations: Sequence[Operation]) -> RecordedCounts:
-    """Count the rows of a batch that are one chain's."""
-    sums: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for row in operations:
-        of_what = row.kind, row.outcome
-        count, issued_points, redeemed_points = sums.get(of_what, _NOTHING)
-        sums[of_what] = count + 1, issued_points + row.earned_points, redeemed_points + row.redeemed_points
-    return RecordedCounts(chain, sums)
-
-
-_NOTHING: Final = (0, 0, 0)
 
 
 class BatcherMetrics:

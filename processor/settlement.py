@@ -25,6 +25,7 @@ from processor.domain.maturity import Matured, next_matured
 from processor.domain.operation import Operation, Recorded, draft_operation, recorded_from, seal, state_after
 from processor.domain.outcomes import Outcome, is_recorded
 from processor.domain.program import Program
+from processor.domain.records import record
 from processor.domain.rules.limits import count_shared, limits_shops, shared_subjects
 from processor.domain.situation import Situation
 from processor.domain.standing import standing_after
@@ -232,7 +233,7 @@ class Settlement:
         response = self._append(command, payload, lines, account, decision, program)
         if decision.outcome is _APPLIED and self._counts_shops:
             self._count(command, program, decision)
-        return Reply(decision.outcome, response, replayed=False)
+        return record(Reply, (decision.outcome, response, False))
 
     def _program_for(self, command: Command) -> Program:
         """Offline sales are decided by the rules of their own time, all others by those of now."""

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from processor.domain.command import Kind
 from processor.domain.operation import Operation
+from processor.domain.outcomes import Outcome
 
 try:
     import pyarrow as pa
@@ -26,6 +28,10 @@ ROW_GROUP_ROWS: Final = 20_000
 # What archives of older programs lack, and what it was in those operations.
 _LATER_COLUMNS: Final[Mapping[str, Any]] = MappingProxyType(
     {"discount_minor": 0, "original_key": "", "reason": "", "receipt_lines": "", "effects": b""}
+)
+# Of each column, as Operation names them.
+_TYPES: Final[Mapping[str, type]] = MappingProxyType(
+    {**Operation.__annotations__, "kind": Kind, "outcome": Outcome}
 )
 _METADATA_KEY: Final = b"loyalty.archive"
 
@@ -122,7 +128,7 @@ def _schema() -> Any:
     return pa.schema(
         [
             pa.field(name.removesuffix("_us"), _type(name, kind), nullable=False)
-            for name, kind in Operation.__annotations__.items()
+            for name, kind in _TYPES.items()
         ]
     )
 
@@ -144,7 +150,7 @@ def _rows(table: Any) -> Iterator[Operation]:
         _values(table[field.name], kind)
         if field.name in table.column_names
         else repeat(_LATER_COLUMNS[field.name], table.num_rows)
-        for field, kind in zip(_schema(), Operation.__annotations__.values(), strict=True)
+        for field, kind in zip(_schema(), _TYPES.values(), strict=True)
     ]
     return map(Operation._make, zip(*columns, strict=True))
 

@@ -5,14 +5,13 @@ from typing import Any, Final, cast
 import asyncpg
 
 from processor.domain.failures import StorageUnavailable
+from storage.epoch import POSTGRES_EPOCH_US
 from storage.errors import DATABASE_ERRORS, describe
 from storage.plans import PlanRenewal
 from storage.primary import connect_to_primary
 from storage.queries import load_queries
 
 SERVICE_ROLE: Final = "loyalty_service"
-# PostgreSQL counts microseconds from 2000-01-01, the processor from 1970-01-01.
-_POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
 # Every statement is one of a few fixed shapes over arrays, so planning it anew for each call is pure loss;
 # and a plan made while this month's partition was empty must not go on reading it whole once it is full.
@@ -87,8 +86,8 @@ async def _use_unix_microseconds(connection: asyncpg.Connection) -> None:
         "timestamptz",
         schema="pg_catalog",
         format="tuple",
-        encoder=lambda unix_us: (unix_us - _POSTGRES_EPOCH_US,),
-        decoder=lambda value: value[0] + _POSTGRES_EPOCH_US,
+        encoder=lambda unix_us: (unix_us - POSTGRES_EPOCH_US,),
+        decoder=lambda value: value[0] + POSTGRES_EPOCH_US,
     )
 
 

@@ -1,22 +1,18 @@
 """One open transaction of several chains: the statements of one chain's, with the chain beside each value."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from asyncpg.pool import PoolConnectionProxy
 
 from processor.domain.batch import Loaded, Wanted, Written
 from processor.domain.operation import FOLLOWING_KINDS, Recorded
+from storage.array_literals import integers, texts
 from storage.partitions import Partitions
 from storage.queries import load_queries
-from storage.transaction import (
-    OpenTransaction,
-    accounts_from,
-    cards_from,
-    originals_from,
-    recorded_from,
-)
+from storage.rows import account_columns, accounts_from, cards_from, originals_from, recorded_from
+from storage.transaction import OpenTransaction
 
 _SQL: Final = load_queries("shared")
 
@@ -60,8 +56,8 @@ class SharedPostgresTransaction(OpenTransaction):
 
     async def _read_accounts(self, member_ids: Mapping[int, set[int]]) -> RowsByChain:
         if self._is_locking:
-            await self._connection.fetch(_SQL["lock_accounts"], *_columns(member_ids))
-        return await self._find("read_accounts", member_ids)
+            await self._connection.fetch(_SQL["lock_accounts"], *_columns(member_ids, integers))
+        return await self._find("read_accounts", member_ids, literal=integers)
 
     async def _probe(self, wanted: Mapping[int, Wanted]) -> RowsByChain:
         earliest_us = self._partitions.start_of(min(each.earliest_us for each in wanted.values()))
@@ -74,12 +70,16 @@ class SharedPostgresTransaction(OpenTransaction):
         return recorded_from(row for row in rows if row[-1] >= earliest_us)  # the last is occurred_at
 
     async def _find(
-        self, statement: str, values: Mapping[int, Iterable[object]], *others: object
+        self,
+        statement: str,
+        values: Mapping[int, Iterable[object]],
+        *others: object,
+        literal: Callable[[Iterable[Any]], str] = texts,
     ) -> RowsByChain:
         """The rows of a statement by chain, without it; none are asked for if there are no values."""
         found: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
-        columns = _columns(values)
-        if columns[0]:
+        if any(values.values()):
+            columns = _columns(values, literal)
             for row in await self._connection.fetch(_SQL[statement], *columns, *others):
                 found[row[0]].append(row[1:])
         return found
@@ -96,11 +96,13 @@ class SharedPostgresTransaction(OpenTransaction):
             await self._connection.execute(_SQL["note_due"], *zip(*dues, strict=True))
 
     async def _update(self, in_order: Sequence[tuple[int, Written]]) -> None:
-        changes = [(chain_id, *change) for chain_id, each in in_order for change in sorted(each.accounts)]
-        await self._update_accounts(_SQL["update_accounts"], len(changes), *zip(*changes, strict=True))
+        changes = [(chain_id, change) for chain_id, each in in_order for change in each.accounts]
+        chain_ids = integers([chain_id for chain_id, _ in changes])
+        columns = account_columns([change for _, change in changes])
+        await self._update_accounts(_SQL["update_accounts"], len(changes), chain_ids, *columns)
 
 
-def _columns(values: Mapping[int, Iterable[Any]]) -> tuple[list[int], list[Any]]:
+def _columns(values: Mapping[int, Iterable[Any]], literal: Callable[[Iterable[Any]], str]) -> tuple[str, str]:
     """Chains and values as two arrays, in ascending order."""
     pairs = sorted((chain_id, value) for chain_id, each in values.items() for value in each)
-    return [chain_id for chain_id, _ in pairs], [value for _, value in pairs]
+    return integers([chain_id for chain_id, _ in pairs]), literal([value for _, value in pairs])

@@ -1,25 +1,24 @@
 """One open transaction of a batch: a handful of statements, none of them per row."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from asyncpg.pool import PoolConnectionProxy
 
 from processor.domain.account import Account, CardHolder
 from processor.domain.batch import AccountChange, Due, Loaded, Wanted, Written
-from processor.domain.command import Kind
 from processor.domain.failures import BatchConflict
-from processor.domain.operation import FOLLOWING_KINDS, Follower, Operation, Original, Recorded
-from processor.domain.outcomes import Outcome
+from processor.domain.operation import FOLLOWING_KINDS, Operation, Original, Recorded
 from processor.domain.state import Tally
+from storage.array_literals import integers, texts
+from storage.copy_format import COPIED_COLUMNS, copy_payloads
 from storage.partitions import Partitions
 from storage.queries import load_queries
+from storage.rows import account_columns, accounts_from, cards_from, originals_from, recorded_from
 
 _SQL: Final = load_queries("ledger")
-_OPERATION_COLUMNS: Final = tuple(name.removesuffix("_us") for name in Operation._fields)
 
 
 class OpenTransaction:
@@ -41,9 +40,13 @@ class OpenTransaction:
 
     async def _copy(self, partition: str, operations: Sequence[Operation]) -> None:
         """COPY into the partition itself, which spares PostgreSQL the routing of rows."""
-        await self._connection.copy_records_to_table(
-            partition, records=operations, columns=_OPERATION_COLUMNS
-        )
+        for payload in copy_payloads(operations):
+            await self._connection.copy_to_table(
+                partition,
+                source=cast("Any", payload),  # its type does not tell that it takes buffers
+                columns=COPIED_COLUMNS,
+                format="binary",
+            )
 
 
 class PostgresTransaction(OpenTransaction):
@@ -80,24 +83,25 @@ class PostgresTransaction(OpenTransaction):
         return {subject: Tally(0, *numbers) for subject, *numbers in rows}
 
     async def _find_cards(self, cards: Sequence[str]) -> dict[str, CardHolder]:
-        return cards_from(await self._connection.fetch(_SQL["find_cards"], self._chain_id, cards))
+        return cards_from(await self._connection.fetch(_SQL["find_cards"], self._chain_id, texts(cards)))
 
     async def _read_accounts(self, member_ids: set[int]) -> dict[int, Account]:
-        in_order = sorted(member_ids)
+        in_order = integers(sorted(member_ids))
         if self._is_locking:
             await self._connection.fetch(_SQL["lock_accounts"], self._chain_id, in_order)
         return accounts_from(await self._connection.fetch(_SQL["read_accounts"], self._chain_id, in_order))
 
     async def _probe(self, keys: Sequence[str], earliest_us: int) -> dict[str, list[Recorded]]:
         return recorded_from(
-            await self._connection.fetch(_SQL["probe_keys"], self._chain_id, keys, earliest_us)
+            await self._connection.fetch(_SQL["probe_keys"], self._chain_id, texts(keys), earliest_us)
         )
 
     async def _find_originals(self, keys: Sequence[str]) -> dict[str, list[Original]]:
         """After the accounts: whoever follows an operation meanwhile changes its member's sequence too."""
-        rows = await self._connection.fetch(_SQL["find_originals"], self._chain_id, keys)
+        wanted = texts(keys)
+        rows = await self._connection.fetch(_SQL["find_originals"], self._chain_id, wanted)
         following = await self._connection.fetch(
-            _SQL["find_followers"], self._chain_id, keys, FOLLOWING_KINDS
+            _SQL["find_followers"], self._chain_id, wanted, FOLLOWING_KINDS
         )
         return originals_from(rows, following)
 
@@ -109,7 +113,7 @@ class PostgresTransaction(OpenTransaction):
     async def save(self, written: Written) -> None:
         """As `LedgerTransaction.save`."""
         if written.operations:
-            await self._update(sorted(written.accounts))
+            await self._update(written.accounts)
             await self._append(written.operations)
         if written.dues:
             await self._note(written.dues)
@@ -117,7 +121,7 @@ class PostgresTransaction(OpenTransaction):
             await self._update_tallies(written.tallies)
 
     async def _update(self, changes: Sequence[AccountChange]) -> None:
-        columns = zip(*changes, strict=True)
+        columns = account_columns(changes)
         await self._update_accounts(_SQL["update_accounts"], len(changes), self._chain_id, *columns)
 
     async def _note(self, dues: Sequence[Due]) -> None:
@@ -135,48 +139,3 @@ class PostgresTransaction(OpenTransaction):
         placed.sort(key=itemgetter(0))
         for partition, rows in groupby(placed, key=itemgetter(0)):
             await self._copy(partition, [row for _, row in rows])
-
-
-# --- what the rows of statements mean, whoever's they are ---------------------------------------------
-
-Rows = Iterable[Any]
-
-
-def cards_from(rows: Rows) -> dict[str, CardHolder]:
-    """By card."""
-    return {card: CardHolder(*holder) for card, *holder in rows}
-
-
-def accounts_from(rows: Rows) -> dict[int, Account]:
-    """By member."""
-    return {row[0]: Account(*row) for row in rows}
-
-
-def recorded_from(rows: Rows) -> dict[str, list[Recorded]]:
-    """By key."""
-    recorded: defaultdict[str, list[Recorded]] = defaultdict(list)
-    for key, outcome, *others in rows:
-        recorded[key].append(Recorded(Outcome(outcome), *others))
-    return recorded
-
-
-def originals_from(rows: Rows, following: Rows) -> dict[str, list[Original]]:
-    """By key, each with what followed it.
-
-    A key may have been used before, long ago: what followed then is not of the newer operation.
-    """
-    followers = _followers_from(following)
-    originals: defaultdict[str, list[Original]] = defaultdict(list)
-    for key, member_id, kind, outcome, *others, own_sequence in rows:
-        followed = [each for sequence, each in followers[key, member_id] if sequence > own_sequence]
-        original = Original(key, member_id, Kind(kind), Outcome(outcome), *others)
-        originals[key].append(original._replace(followers=tuple(followed)))
-    return originals
-
-
-def _followers_from(rows: Rows) -> defaultdict[tuple[str, int], list[tuple[int, Follower]]]:
-    """By the key that they name and their member, with their sequence and in its order."""
-    followers: defaultdict[tuple[str, int], list[tuple[int, Follower]]] = defaultdict(list)
-    for key, member_id, sequence, kind, effects in rows:
-        followers[key, member_id].append((sequence, Follower(Kind(kind), effects)))
-    return followers

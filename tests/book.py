@@ -76,9 +76,8 @@ class Book:
         settlement.settle(Loaded(dict(self.accounts), self.cards, recorded, 0, originals, self.tallies))
         written = settlement.written()
         for change in written.accounts:
-            account = self.accounts[change.member_id]
-            assert account.member_sequence == change.expected_sequence
-            self.accounts[change.member_id] = Account(*change[:5], account.segments, account.status)
+            assert self.accounts[change.account.member_id].member_sequence == change.expected_sequence
+            self.accounts[change.account.member_id] = change.account
         self.operations += written.operations
         assert all(reply and reply.outcome is not Outcome.INTERNAL_ERROR for reply in settlement.replies)
         return [reply for reply in settlement.replies if reply]

@@ -84,7 +84,7 @@ class Books:
 
 def accounts_after(written: Written) -> Sequence[Account]:
     """The accounts that it changes, as it leaves them, in the order in which batches lock them."""
-    return [Account(*change[:-1]) for change in sorted(written.accounts)]
+    return [change.account for change in written.accounts]
 
 
 def now_us() -> int:

@@ -119,4 +119,4 @@ class _Accrue:
         for operation in settlement.operations:
             await connection.execute(self._insert, *operation)
         for change in settlement.written().accounts:
-            await connection.execute(_UPDATE_ACCOUNT, self._chain.chain_id, *change[:-1])
+            await connection.execute(_UPDATE_ACCOUNT, self._chain.chain_id, *change.account[:5])

@@ -7,12 +7,12 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from benchmarks.load.fields import field, tag
 from benchmarks.load.frames import PeerError
 from benchmarks.load.sales import Sale
 from benchmarks.mix import Intent, Mix
 from loyalty.v1.operation_pb2 import OperationResult
 from loyalty.v1.transaction_service_pb2 import ProcessBatchResponse
-from processor.rpc.wire import field, tag
 
 # (is compressed, length)
 PREFIX: Final = Struct(">BI")

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Final, NamedTuple
 
+from benchmarks.load.fields import field, tag, varint
 from benchmarks.members import Members
 from benchmarks.receipts import draw_receipt
 from loyalty.v1.transaction_service_pb2 import AccrueRequest, RedeemRequest
-from processor.rpc.wire import field, tag, varint
 
 _STORES: Final = 400
 _TERMINALS: Final = 20

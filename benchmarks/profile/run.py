@@ -1,8 +1,8 @@
 """A service of one's own under load, measured first and then sampled."""
 
 import asyncio
+import shutil
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +22,14 @@ from benchmarks.compare.till import Till
 from benchmarks.compare.wire import WireLoad
 from benchmarks.profile.stacks import Stack, read_stacks
 from benchmarks.service import Service, own_service, second_service
+from processor.build import this_build
 from storage.owner import owner_connection
 
 _WORKERS: Final = 1
 _WARM_UP_OPERATIONS: Final = 5_000
 # The sampler begins a moment after the load, and must not outlast it.
 _START_SECONDS: Final = 3.0
-_SAMPLER: Final = Path(sysconfig.get_path("scripts")) / "py-spy"
+_STACK_BYTES: Final = 32_768
 
 
 class Transport(StrEnum):
@@ -56,7 +57,7 @@ class Plan(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """The stacks of a worker while it held Python's lock, and the figures of a run without a sampler."""
+    """The stacks of a worker while it computed, and the figures of a run without a sampler."""
 
     stacks: list[Stack]
     sample: Sample
@@ -64,6 +65,9 @@ class Profile(NamedTuple):
 
 def run_profile(plan: Plan) -> Profile:
     """Raises BenchmarkError."""
+    _perf()
+    if not this_build().is_compiled:
+        raise BenchmarkError("the sources are all one to perf, Python's interpreter; compile: make compiled")
     with own_service("profile", workers=_WORKERS) as first:
         asyncio.run(_enrol(first, plan.members))
         with _served(first, plan.transport) as service, Client(_load(service, plan)) as client:
@@ -109,26 +113,45 @@ def _sampling(service: Service, plan: Plan) -> Iterator[list[Stack]]:
     stacks: list[Stack] = []
     [worker] = psutil.Process(service.server_pid).children()
     with tempfile.TemporaryDirectory(prefix="loyalty-profile-") as directory:
-        file = Path(directory) / "stacks"
+        file = Path(directory) / "perf.data"
         sampler = subprocess.Popen(  # noqa: S603
-            _command(worker.pid, file, plan), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            _sampler(worker.pid, file, plan), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         try:
             yield stacks
             _, said = sampler.communicate()
         finally:
             sampler.kill()
-        if sampler.returncode or not file.is_file():
-            raise BenchmarkError(f"py-spy can't sample the worker: {said.strip()}")
-        stacks += read_stacks(file.read_text("utf-8").splitlines())
+        if sampler.returncode:
+            raise BenchmarkError(f"perf can't sample the worker: {said.strip()}")
+        stacks += read_stacks(_told(file).splitlines())
 
 
-def _command(pid: int, file: Path, plan: Plan) -> list[str]:
+def _sampler(pid: int, file: Path, plan: Plan) -> list[str]:
+    """By CPU time, so that what waits is not counted; stacks as the libraries themselves tell of them."""
     options = {
+        "--event": "cpu-clock",
+        "--freq": plan.samples_per_second,
+        "--call-graph": f"dwarf,{_STACK_BYTES}",
         "--pid": pid,
-        "--rate": plan.samples_per_second,
-        "--duration": round(plan.seconds),
-        "--format": "raw",
         "--output": file,
     }
-    return [str(_SAMPLER), "record", "--gil", *(str(word) for pair in options.items() for word in pair)]
+    words = (str(word) for pair in options.items() for word in pair)
+    return [_perf(), "record", *words, "--", "sleep", str(plan.seconds)]
+
+
+def _told(file: Path) -> str:
+    """What perf has sampled, as text. Raises BenchmarkError."""
+    command = [_perf(), "script", "--input", str(file), "--fields", "comm,ip,sym,dso"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if ended.returncode:
+        raise BenchmarkError(f"perf can't tell what it has sampled: {ended.stderr.strip()}")
+    return ended.stdout
+
+
+def _perf() -> str:
+    """Raises BenchmarkError."""
+    found = shutil.which("perf")
+    if found is None:
+        raise BenchmarkError("perf is not here; Debian has it as linux-perf")
+    return found

@@ -43,11 +43,7 @@ class Loaded(NamedTuple):
 class AccountChange(NamedTuple):
     """An account as a batch leaves it, and the sequence that it had when the batch read it."""
 
-    member_id: int
-    balance_points: int
-    member_sequence: int
-    entry_hash: bytes
-    state: bytes
+    account: Account
     expected_sequence: int
 
 
@@ -59,7 +55,10 @@ class Due(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a batch leaves: rows to append, accounts to save, times to note, tallies of shops."""
+    """What a batch leaves: rows to append, accounts to save, times to note, tallies of shops.
+
+    Accounts are in ascending order of their members, in which every process locks them.
+    """
 
     operations: Sequence[Operation]
     accounts: Sequence[AccountChange]

@@ -85,6 +85,9 @@ class Command(NamedTuple):
     reason: str = ""
 
 
+# What follows `redeem_points` where it has no meaning.
+UNSET_FIELDS: Final = tuple(Command._field_defaults.values())
+
 _ACTIVATE: Final = Kind.ACTIVATE
 NO_RECEIPT: Final = Receipt("", 0, ())
 

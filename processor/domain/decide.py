@@ -7,7 +7,7 @@ from typing import Final
 from processor.domain.account import Account
 from processor.domain.adjustment import decide_adjustment
 from processor.domain.command import SALE_KINDS, Command, Kind
-from processor.domain.decision import AppliedRule, Decision, Refusal
+from processor.domain.decision import AppliedRule, Decision, Refusal, plain_sale
 from processor.domain.holds import decide_capture, decide_hold, decide_void
 from processor.domain.limits import BALANCE_POINTS_MAX
 from processor.domain.outcomes import Outcome
@@ -15,10 +15,10 @@ from processor.domain.points import earned_points, redemption_limit_points, rede
 from processor.domain.program import Program, RoundingScope
 from processor.domain.quote_token import held_to_quote
 from processor.domain.receipt import decide_sale
+from processor.domain.records import record
 from processor.domain.reversal import decide_return, decide_reversal
 from processor.domain.situation import NOTHING_KNOWN, Situation
 
-_APPLIED: Final = Outcome.APPLIED
 _LINE: Final = RoundingScope.LINE
 _REDEEM: Final = Kind.REDEEM
 
@@ -86,8 +86,8 @@ def _decide_plain_sale(account: Account, command: Command, program: Program) -> 
     if command.kind is not _REDEEM:
         earned = earned_points(program, command.receipt.total_minor - redeemed_minor)
     if earned:
-        rules += (AppliedRule("earning", earned),)
-    return Decision(_APPLIED, earned, wanted, redeemed_minor, applied_rules=rules)
+        rules += (record(AppliedRule, ("earning", earned, 0)),)
+    return plain_sale(earned, wanted, redeemed_minor, rules)
 
 
 def _refuse_redemption(account: Account, command: Command, program: Program) -> None:

@@ -6,7 +6,9 @@ from typing import Final, NamedTuple
 
 from processor.domain.effects import NO_EFFECTS, Effects
 from processor.domain.outcomes import Outcome
+from processor.domain.records import record
 
+_APPLIED: Final = Outcome.APPLIED
 NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -43,6 +45,29 @@ class Decision(NamedTuple):
     flags: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
     hold_expires_at_us: int = 0
+
+
+def plain_sale(
+    earned_points: int, redeemed_points: int, redeemed_minor: int, applied_rules: tuple[AppliedRule, ...]
+) -> Decision:
+    """That of a sale which changes nothing but the balance."""
+    values = (
+        _APPLIED,
+        earned_points,
+        redeemed_points,
+        redeemed_minor,
+        NO_DETAILS,
+        0,
+        None,
+        0,
+        0,
+        NO_EFFECTS,
+        applied_rules,
+        (),
+        (),
+        0,
+    )
+    return record(Decision, values)
 
 
 class Refusal(Exception):

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Final
 from zlib import crc32
 
-from processor.domain.command import Command, lines_text
+from processor.domain.command import UNSET_FIELDS, Command, lines_text
 
 FIELDS: Final = (
     "kind",
@@ -31,10 +31,8 @@ MORE_FIELDS: Final = (
     "reason",
 )
 _ALL_FIELDS: Final = FIELDS + MORE_FIELDS
-_DEFAULTS: Final = tuple(Command._field_defaults.values())
 _DIGEST_BYTES: Final = 16
 _CHECK_BYTES: Final = 4
-_CHECKS: Final = struct.Struct(f"<{len(FIELDS)}I")
 _EMPTY_CHECK: Final = crc32(b"")
 
 
@@ -45,11 +43,11 @@ def fingerprint(command: Command, receipt_lines: str | None = None) -> bytes:
     decided by the digest; the checks only name the fields that differ. The idempotency key is not part of
     the payload. `receipt_lines` is their `lines_text`, if it is at hand.
     """
-    receipt, card = command.receipt, command.card
+    receipt, card, kind = command.receipt, command.card, int(command.kind)
     if receipt_lines is None:
         receipt_lines = lines_text(receipt.lines)
-    values: tuple[bytes, ...] = (
-        b"%d" % command.kind,
+    values = [
+        b"%d" % kind,
         f"{card}c".encode() if card else b"%dm" % command.member_id,
         b"%d" % command.occurred_at_us,
         command.store_id.encode(),
@@ -58,20 +56,18 @@ def fingerprint(command: Command, receipt_lines: str | None = None) -> bytes:
         b"%d" % receipt.total_minor,
         receipt_lines.encode(),
         b"%d" % command.redeem_points,
-    )
+    ]
     more = command[-len(MORE_FIELDS) :]
-    if more != _DEFAULTS:
+    if more != UNSET_FIELDS:
         values += _more_values(more)
-        checks = struct.pack(f"<{len(values)}I", *map(crc32, values))
-    else:
-        checks = _CHECKS.pack(*map(crc32, values))
+    checks = struct.pack(f"<{len(values)}I", *map(crc32, values))
     # Identifiers are printable, so the separators cannot occur in a value.
     return blake2b(b"\0".join(values), digest_size=_DIGEST_BYTES).digest() + checks
 
 
 def _more_values(more: tuple[object, ...]) -> tuple[bytes, ...]:
     """The fields up to the last that is set; one that is not set is empty."""
-    pairs = list(zip(more, _DEFAULTS, strict=True))
+    pairs = list(zip(more, UNSET_FIELDS, strict=True))
     last = max(at for at, (value, default) in enumerate(pairs) if value != default)
     return tuple(b"" if value == default else _text(value).encode() for value, default in pairs[: last + 1])
 

@@ -122,7 +122,7 @@ def decide_void(account: Account, command: Command, program: Program, situation:
 def _open_hold(state: MemberState, command: Command, situation: Situation) -> Hold:
     """The hold that a command names. Raises Refusal with what has become of it."""
     original = situation.original
-    if original is None or original.kind is not Kind.HOLD or original.outcome is not Outcome.APPLIED:
+    if original is None or original.kind != Kind.HOLD or original.outcome != Outcome.APPLIED:
         raise Refusal(Outcome.ORIGINAL_NOT_FOUND, original_key=command.original_key)
     hold_id = hold_id_of(command.original_key)
     for hold in state.holds:

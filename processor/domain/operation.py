@@ -2,7 +2,6 @@
 
 import struct
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from processor.domain.account import Account
@@ -11,6 +10,7 @@ from processor.domain.decision import Decision
 from processor.domain.effects import NO_EFFECTS, Effects, apply_effects
 from processor.domain.effects_bytes import decode_effects, encode_effects
 from processor.domain.outcomes import Outcome
+from processor.domain.records import record
 from processor.domain.state import decode_state, encode_state
 
 ENTRY_HASH_BYTES: Final = 32
@@ -19,7 +19,10 @@ FOLLOWING_KINDS: Final = (Kind.CAPTURE, Kind.VOID, Kind.REVERSE, Kind.RETURN)
 
 
 class Operation(NamedTuple):
-    """One recorded call, in the order of the ledger's columns; times in microseconds since the Unix epoch."""
+    """One recorded call, in the order of the ledger's columns; times in microseconds since the Unix epoch.
+
+    `kind` is a `Kind` and `outcome` an `Outcome`, or their numbers, as PostgreSQL has them.
+    """
 
     chain_id: int
     idempotency_key: str
@@ -27,8 +30,8 @@ class Operation(NamedTuple):
     recorded_at_us: int
     member_id: int
     member_sequence: int
-    kind: Kind
-    outcome: Outcome
+    kind: int
+    outcome: int
     earned_points: int
     redeemed_points: int
     balance_points: int
@@ -56,7 +59,7 @@ class Operation(NamedTuple):
 class Follower(NamedTuple):
     """An applied operation that took an earlier one further: a capture, a void, a reversal, a return."""
 
-    kind: Kind
+    kind: int
     effects: bytes
 
 
@@ -65,8 +68,8 @@ class Original(NamedTuple):
 
     idempotency_key: str
     member_id: int
-    kind: Kind
-    outcome: Outcome
+    kind: int
+    outcome: int
     occurred_at_us: int
     recorded_at_us: int
     earned_points: int
@@ -111,7 +114,7 @@ class Recorded(NamedTuple):
 def recorded_from(operation: Operation) -> Recorded:
     """What a repeat of the call needs of its row."""
     return Recorded(
-        operation.outcome,
+        Outcome(operation.outcome),
         operation.fingerprint,
         operation.response,
         operation.entry_hash,
@@ -136,7 +139,7 @@ def draft_operation(
     """
     balance_points = account.balance_points + decision.earned_points - decision.redeemed_points
     receipt = command.receipt
-    return Operation(
+    values = (
         chain_id,
         command.idempotency_key,
         command.occurred_at_us,
@@ -163,11 +166,13 @@ def draft_operation(
         b"",
         b"",
     )
+    return record(Operation, values)
 
 
 def seal(draft: Operation, response: bytes, previous_hash: bytes) -> Operation:
     """The finished row: the draft with its response, chained to the member's row before."""
-    return Operation._make((*draft[:-2], response, _hash(previous_hash, draft, response)))
+    entry_hash = _hash(previous_hash, draft, response)
+    return record(Operation, draft[:_RESPONSE] + (response, entry_hash))  # noqa: RUF005 - compiled, it is quicker
 
 
 def account_after(account: Account, operation: Operation) -> Account:
@@ -193,12 +198,7 @@ def state_after(state: bytes, effects: Effects) -> bytes:
 
 _NUMBERS: Final = struct.Struct("<iqqqqhhqqqqqiII")
 _REST_NUMBERS: Final = struct.Struct("<qI")
-_column: Final = Operation._fields.index
-# The numbers between the key and the texts, those texts, and the columns that came later.
-_numbers_of: Final = itemgetter(slice(_column("occurred_at_us"), _column("store_id")))
-_texts_of: Final = itemgetter(slice(_column("store_id"), _column("discount_minor")))
-_rest_of: Final = itemgetter(slice(_column("discount_minor"), _column("fingerprint")))
-_NO_REST: Final = (0, "", "", "", b"")
+_RESPONSE: Final = Operation._fields.index("response")
 
 
 def entry_hash(previous_hash: bytes, operation: Operation) -> bytes:
@@ -216,16 +216,32 @@ def _hash(previous_hash: bytes, operation: Operation, response: bytes) -> bytes:
     """
     payload_fingerprint = operation.fingerprint
     numbers = _NUMBERS.pack(
-        operation.chain_id, *_numbers_of(operation), len(payload_fingerprint), len(response)
+        operation.chain_id,
+        operation.occurred_at_us,
+        operation.recorded_at_us,
+        operation.member_id,
+        operation.member_sequence,
+        operation.kind,
+        operation.outcome,
+        operation.earned_points,
+        operation.redeemed_points,
+        operation.balance_points,
+        operation.total_minor,
+        operation.redeemed_minor,
+        operation.program_version,
+        len(payload_fingerprint),
+        len(response),
     )
-    texts = "\0".join((operation.idempotency_key, *_texts_of(operation), "")).encode()
+    key, receipt_id = operation.idempotency_key, operation.receipt_id
+    texts = f"{key}\0{operation.store_id}\0{operation.terminal_id}\0{receipt_id}\0".encode()
     content = (previous_hash, numbers, payload_fingerprint, response, texts, _rest(operation))
     return blake2b(b"".join(content), digest_size=ENTRY_HASH_BYTES).digest()
 
 
 def _rest(operation: Operation) -> bytes:
-    if _rest_of(operation) == _NO_REST:
+    discount_minor, original_key, reason = operation.discount_minor, operation.original_key, operation.reason
+    receipt_lines, effects = operation.receipt_lines, operation.effects
+    if not (discount_minor or original_key or reason or receipt_lines or effects):
         return b""
-    texts = f"{operation.original_key}\0{operation.reason}\0{operation.receipt_lines}\0"
-    effects = operation.effects
-    return _REST_NUMBERS.pack(operation.discount_minor, len(effects)) + effects + texts.encode()
+    texts = f"{original_key}\0{reason}\0{receipt_lines}\0"
+    return _REST_NUMBERS.pack(discount_minor, len(effects)) + effects + texts.encode()

@@ -68,7 +68,7 @@ def _reversible(command: Command, situation: Situation) -> Original:
     original = situation.original
     if original is None:
         raise Refusal(Outcome.ORIGINAL_NOT_FOUND, original_key=command.original_key)
-    if original.kind not in _REVERSIBLE or original.outcome is not Outcome.APPLIED:
+    if original.kind not in _REVERSIBLE or original.outcome != Outcome.APPLIED:
         raise Refusal(Outcome.NOT_REVERSIBLE, original_key=command.original_key)
     return original
 

@@ -95,7 +95,7 @@ class _Member:
         self._mature(recorded.recorded_at_us)
         if recorded.kind in SALE_KINDS:
             self._sell(recorded)
-        elif recorded.kind is Kind.ADJUST:
+        elif recorded.kind == Kind.ADJUST:
             self._adjust(recorded)
         elif recorded.original_key in self._originals:
             self._undo(recorded)
@@ -163,7 +163,7 @@ class _Member:
     def _count_undone(self, original: Original, decision: Decision) -> None:
         figures = self._figures
         figures.shortfall_points += decision.shortfall_points
-        if original.kind is Kind.ADJUST:
+        if original.kind == Kind.ADJUST:
             return
         figures.total_minor -= decision.total_minor or 0
         figures.discount_minor -= decision.discount_minor

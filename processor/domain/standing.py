@@ -6,6 +6,7 @@ from processor.domain.account import Account
 from processor.domain.calendar import month_of
 from processor.domain.maturity import is_due, matured
 from processor.domain.program import Program
+from processor.domain.records import record
 from processor.domain.state import MemberState, decode_state
 from processor.domain.tiers import TierStanding, tier_standing
 
@@ -24,7 +25,7 @@ def standing_after(
 ) -> Standing:
     """The parts of the balance and the tier once an operation has left an account with these."""
     if not (state or program.tiers):
-        return Standing(balance_points)
+        return record(Standing, (balance_points, 0, 0, None))
     after = decode_state(state)
     if not is_due(after, now_us):
         return standing_in(after, balance_points, program, now_us)

@@ -1,12 +1,14 @@
 """The replies that are stored and sent, as bytes of the contract.
 
-An Operation is put together by hand, in two thirds of the time that the generated class takes: it is done for
-every call. Fields come in the order of their numbers, so the bytes are those of the generated class.
+An Operation is written by hand, as it is done for every call and the generated class takes longer. Fields
+come in the order of their numbers, so the bytes are those of the generated class.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
+
+from librt.strings import BytesWriter
+from mypy_extensions import i64
 
 from processor.domain.command import SALE_KINDS, Kind
 from processor.domain.decision import AppliedRule, Decision
@@ -16,10 +18,10 @@ from processor.domain.standing import Standing
 from processor.domain.tiers import TierStanding
 from processor.rpc.convert.adjustments import REASON_NUMBERS
 from processor.rpc.status import status_bytes
-from processor.rpc.wire import field, integer_field, tag, text_field, varint
+from processor.rpc.wire import tag, write_bytes, write_integer, write_text
 
 _KEY: Final = tag(1, has_length=True)
-_KINDS: Final = {kind: tag(2) + varint(kind) for kind in Kind}
+_KIND: Final = tag(2)
 _MEMBER_ID: Final = tag(3)
 _MEMBER_SEQUENCE: Final = tag(4)
 _OCCURRED_AT: Final = tag(5, has_length=True)
@@ -57,8 +59,6 @@ _1_TEXT: Final = tag(1, has_length=True)
 _3_TEXT: Final = tag(3, has_length=True)
 
 _UNDOING: Final = frozenset({Kind.REVERSE, Kind.RETURN})
-_NOTHING_MORE: Final = (0, 0, None)
-_CACHED: Final = 4_096
 
 
 class ProtobufEncoder:
@@ -66,121 +66,86 @@ class ProtobufEncoder:
 
     def applied(self, operation: Operation, decision: Decision, standing: Standing) -> bytes:
         """Bytes of loyalty.v1.Operation."""
-        kind = operation.kind
-        return b"".join(
-            (
-                text_field(_KEY, operation.idempotency_key),
-                _KINDS[kind],
-                _MEMBER_ID + varint(operation.member_id),
-                _MEMBER_SEQUENCE + varint(operation.member_sequence),
-                _OCCURRED_AT + _moment(operation.occurred_at_us),
-                _RECORDED_AT + _moment_of_batch(operation.recorded_at_us),
-                integer_field(_EARNED_POINTS, operation.earned_points),
-                _redeemed(operation) if operation.redeemed_points or operation.redeemed_minor else b"",
-                integer_field(_PAYABLE_MINOR, operation.payable_minor) if kind in SALE_KINDS else b"",
-                integer_field(_BALANCE_POINTS, operation.balance_points),
-                _program_and_place(operation.program_version, operation.store_id, operation.terminal_id),
-                text_field(_RECEIPT_ID, operation.receipt_id),
-                integer_field(_DISCOUNT_MINOR, operation.discount_minor) if operation.discount_minor else b"",
-                integer_field(_AVAILABLE_POINTS, standing.available_points),
-                _standing(standing) if standing[1:] != _NOTHING_MORE else b"",
-                _told(decision),
-                b"" if kind in SALE_KINDS else _beside_sales(operation, decision),
-            )
-        )
+        is_sale = operation.kind in SALE_KINDS
+        writer = BytesWriter()
+        write_text(writer, _KEY, operation.idempotency_key)
+        write_integer(writer, _KIND, operation.kind)
+        write_integer(writer, _MEMBER_ID, operation.member_id)
+        write_integer(writer, _MEMBER_SEQUENCE, operation.member_sequence)
+        _write_moment(writer, _OCCURRED_AT, operation.occurred_at_us)
+        _write_moment(writer, _RECORDED_AT, operation.recorded_at_us)
+        write_integer(writer, _EARNED_POINTS, operation.earned_points)
+        write_integer(writer, _REDEEMED_POINTS, operation.redeemed_points)
+        write_integer(writer, _REDEEMED_MINOR, operation.redeemed_minor)
+        write_integer(writer, _PAYABLE_MINOR, operation.payable_minor if is_sale else 0)
+        write_integer(writer, _BALANCE_POINTS, operation.balance_points)
+        write_integer(writer, _PROGRAM_VERSION, operation.program_version)
+        write_text(writer, _STORE_ID, operation.store_id)
+        write_text(writer, _TERMINAL_ID, operation.terminal_id)
+        write_text(writer, _RECEIPT_ID, operation.receipt_id)
+        write_integer(writer, _DISCOUNT_MINOR, operation.discount_minor)
+        _write_standing(writer, standing)
+        _write_decision(writer, decision)
+        if not is_sale:
+            _write_beside_sales(writer, operation, decision)
+        return writer.getvalue()
 
     def refused(self, outcome: Outcome, details: Mapping[str, object]) -> bytes:
         """Bytes of google.rpc.Status."""
         return status_bytes(outcome, details)
 
 
-def _moment(unix_us: int) -> bytes:
-    """A google.protobuf.Timestamp, with its length before it."""
-    seconds, rest_us = divmod(unix_us, 1_000_000)
-    content = _seconds(seconds) + _2 + varint(rest_us * 1000) if rest_us else _seconds(seconds)
-    return varint(len(content)) + content
+def _write_moment(writer: BytesWriter, field_tag: i64, unix_us: i64) -> None:
+    """A google.protobuf.Timestamp."""
+    moment = BytesWriter()
+    write_integer(moment, _1, unix_us // 1_000_000)
+    write_integer(moment, _2, unix_us % 1_000_000 * 1_000)
+    write_bytes(writer, field_tag, moment.getvalue())
 
 
-@lru_cache(_CACHED)
-def _seconds(seconds: int) -> bytes:
-    return integer_field(_1, seconds)
+def _write_standing(writer: BytesWriter, standing: Standing) -> None:
+    write_integer(writer, _AVAILABLE_POINTS, standing.available_points)
+    write_integer(writer, _HELD_POINTS, standing.held_points)
+    write_integer(writer, _PENDING_POINTS, standing.pending_points)
+    if standing.tier:
+        write_bytes(writer, _TIER, _tier(standing.tier))
 
 
-_moment_of_batch: Final = lru_cache(_CACHED)(_moment)
+def _tier(standing: TierStanding) -> bytes:
+    name, level, next_name, missing = standing
+    writer = BytesWriter()
+    write_text(writer, _1_TEXT, name)
+    write_integer(writer, _2, level)
+    write_text(writer, _3_TEXT, next_name)
+    write_integer(writer, _4, missing)
+    return writer.getvalue()
 
 
-@lru_cache(_CACHED)
-def _program_and_place(program_version: int, store_id: str, terminal_id: str) -> bytes:
-    program = integer_field(_PROGRAM_VERSION, program_version)
-    return program + text_field(_STORE_ID, store_id) + text_field(_TERMINAL_ID, terminal_id)
-
-
-def _redeemed(operation: Operation) -> bytes:
-    points = integer_field(_REDEEMED_POINTS, operation.redeemed_points)
-    return points + integer_field(_REDEEMED_MINOR, operation.redeemed_minor)
-
-
-def _standing(standing: Standing) -> bytes:
-    _, held_points, pending_points, tier = standing
-    told = _tier(tier) if tier else b""
-    if held_points or pending_points:
-        held = integer_field(_HELD_POINTS, held_points)
-        told = held + integer_field(_PENDING_POINTS, pending_points) + told
-    return told
-
-
-def _told(decision: Decision) -> bytes:
+def _write_decision(writer: BytesWriter, decision: Decision) -> None:
     """How it was decided."""
-    rules = b"".join(map(_applied_rule, decision.applied_rules))
-    if decision.flags or decision.differences or decision.shortfall_points:
-        return rules + _rarely_told(decision)
-    return rules
-
-
-def _rarely_told(decision: Decision) -> bytes:
-    return b"".join(
-        (
-            *[field(_FLAG, flag.encode()) for flag in decision.flags],
-            *[field(_DIFFERENCE, difference.encode()) for difference in decision.differences],
-            integer_field(_SHORTFALL_POINTS, decision.shortfall_points),
-            integer_field(_SHORTFALL_MINOR, decision.shortfall_minor),
-        )
-    )
-
-
-def _beside_sales(operation: Operation, decision: Decision) -> bytes:
-    hold_expires_at_us = decision.hold_expires_at_us
-    refund_minor = operation.payable_minor - decision.shortfall_minor if operation.kind in _UNDOING else 0
-    return b"".join(
-        (
-            integer_field(_REFUND_MINOR, refund_minor),
-            text_field(_ORIGINAL_KEY, operation.original_key),
-            _HOLD_EXPIRES_AT + _moment(hold_expires_at_us) if hold_expires_at_us else b"",
-            integer_field(_REASON, REASON_NUMBERS.get(operation.reason, 0)),
-        )
-    )
-
-
-def _tier(tier: TierStanding) -> bytes:
-    name, level, next_name, missing = tier
-    return field(_TIER, _tier_names(name, level, next_name) + integer_field(_4, missing))
-
-
-@lru_cache(_CACHED)
-def _tier_names(name: str, level: int, next_name: str) -> bytes:
-    return text_field(_1_TEXT, name) + integer_field(_2, level) + text_field(_3_TEXT, next_name)
+    for rule in decision.applied_rules:
+        write_bytes(writer, _APPLIED_RULE, _applied_rule(rule))
+    for flag in decision.flags:
+        write_bytes(writer, _FLAG, flag.encode())
+    for difference in decision.differences:
+        write_bytes(writer, _DIFFERENCE, difference.encode())
+    write_integer(writer, _SHORTFALL_POINTS, decision.shortfall_points)
+    write_integer(writer, _SHORTFALL_MINOR, decision.shortfall_minor)
 
 
 def _applied_rule(rule: AppliedRule) -> bytes:
     name, points, minor = rule
-    content = _rule_name(name)
-    if points:
-        content += integer_field(_2, points)
-    if minor:
-        content += integer_field(_3, minor)
-    return field(_APPLIED_RULE, content)
+    writer = BytesWriter()
+    write_text(writer, _1_TEXT, name)
+    write_integer(writer, _2, points)
+    write_integer(writer, _3, minor)
+    return writer.getvalue()
 
 
-@lru_cache(_CACHED)
-def _rule_name(name: str) -> bytes:
-    return text_field(_1_TEXT, name)
+def _write_beside_sales(writer: BytesWriter, operation: Operation, decision: Decision) -> None:
+    if operation.kind in _UNDOING:
+        write_integer(writer, _REFUND_MINOR, operation.payable_minor - decision.shortfall_minor)
+    write_text(writer, _ORIGINAL_KEY, operation.original_key)
+    if decision.hold_expires_at_us:
+        _write_moment(writer, _HOLD_EXPIRES_AT, decision.hold_expires_at_us)
+    write_integer(writer, _REASON, REASON_NUMBERS.get(operation.reason, 0))

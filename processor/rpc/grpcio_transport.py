@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import grpc
 
-STREAMS_PER_CONNECTION_MAX: Final = 1_000
+_STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
 
 
@@ -47,9 +47,10 @@ def grpcio_options(message_bytes_max: int, calls_max: int, age: ConnectionAge) -
         ("grpc.max_connection_age_grace_ms", round(age.grace_seconds * 1000)),
         # Calls that Python has not begun yet: grpcio ends some of them, and then all, without a word of ours.
         ("grpc.server.max_pending_requests", calls_max),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * calls_max),
+        # Each takes as much memory as one that has begun, so there are but half as many more.
+        ("grpc.server.max_pending_requests_hard_limit", 3 * calls_max // 2),
         # More of one connection wait at the caller's.
-        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION_MAX),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
     ]

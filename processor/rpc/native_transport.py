@@ -23,7 +23,6 @@ from processor.domain.outcomes import Outcome
 from processor.ports import Reply
 from processor.rpc.authentication import AUTHORIZATION, Metadata
 from processor.rpc.endings import OK, Ending, ending_of, reply_to_defect
-from processor.rpc.grpcio_transport import STREAMS_PER_CONNECTION_MAX
 from processor.rpc.handlers import StreamMethod
 from processor.rpc.status import Refused
 from processor.rpc.unary import Intake, StartedCall, UnaryMethod
@@ -37,6 +36,9 @@ _EVENTS_MAX: Final = 1_024
 # Beyond that the loop sees to others first, so that a worker with large requests still shows that it lives.
 _BYTES_A_PASS: Final = 256 * 1_024
 _IO_THREADS: Final = 1
+# The front reads all calls that come, at once, and each takes 11 KiB until it is answered: more of one
+# connection wait at the caller's. Fewer would make the batches of a few busy connections smaller.
+_STREAMS_PER_CONNECTION_MAX: Final = 175
 _POLL_SECONDS: Final = 0.01
 # Nothing tells when a reply has been written, and what has not is lost when the connections are closed.
 _WRITING_SECONDS: Final = 0.1
@@ -71,7 +73,7 @@ def _listen(address: str, paths: Sequence[str]) -> NativeGrpcFront:
             io_threads=_IO_THREADS,
             client_key_metadata=AUTHORIZATION,
             call_details=True,
-            max_concurrent_streams=STREAMS_PER_CONNECTION_MAX,
+            max_concurrent_streams=_STREAMS_PER_CONNECTION_MAX,
             reuse_port=True,
         )
     except OSError as error:

@@ -22,7 +22,7 @@ SELECT
     account.state,
     account.segments,
     account.status
-FROM unnest($2::bigint[]) AS wanted (member_id)
+FROM unnest($2::text::bigint[]) AS wanted (member_id)
 CROSS JOIN LATERAL (
     SELECT * FROM account AS a
     WHERE a.chain_id = $1 AND a.member_id = wanted.member_id
@@ -33,7 +33,7 @@ CROSS JOIN LATERAL (
 -- Locks the accounts in the order of the array, which is sorted, so that every process locks them in the
 -- same one. What it returns is of no use: rows that changed while it waited for their locks may be missing.
 SELECT
-FROM unnest($2::bigint[]) AS wanted (member_id)
+FROM unnest($2::text::bigint[]) AS wanted (member_id)
 CROSS JOIN LATERAL (
     SELECT FROM account AS a
     WHERE a.chain_id = $1 AND a.member_id = wanted.member_id
@@ -46,7 +46,7 @@ SELECT
     card.card,
     card.member_id,
     card.status
-FROM unnest($2::text[]) AS wanted (card)
+FROM unnest($2::text::text[]) AS wanted (card)
 CROSS JOIN LATERAL (
     SELECT * FROM card AS c
     WHERE c.chain_id = $1 AND c.card = wanted.card
@@ -63,7 +63,7 @@ SELECT
     operation.response,
     operation.entry_hash,
     operation.occurred_at
-FROM unnest($2::text[]) AS wanted (idempotency_key)
+FROM unnest($2::text::text[]) AS wanted (idempotency_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = $1 AND o.idempotency_key = wanted.idempotency_key AND o.occurred_at >= $3
@@ -87,7 +87,7 @@ SELECT
     operation.receipt_lines,
     operation.effects,
     operation.member_sequence
-FROM unnest($2::text[]) AS wanted (idempotency_key)
+FROM unnest($2::text::text[]) AS wanted (idempotency_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = $1 AND o.idempotency_key = wanted.idempotency_key
@@ -102,7 +102,7 @@ SELECT
     operation.member_sequence,
     operation.kind,
     operation.effects
-FROM unnest($2::text[]) AS wanted (original_key)
+FROM unnest($2::text::text[]) AS wanted (original_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = $1 AND o.original_key = wanted.original_key AND o.original_key <> ''
@@ -195,7 +195,14 @@ SET
     member_sequence = changed.member_sequence,
     entry_hash = changed.entry_hash,
     state = changed.state
-FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) AS changed (
+FROM unnest(
+    $2::text::bigint[],
+    $3::text::bigint[],
+    $4::text::bigint[],
+    $5::text::bytea[],
+    $6::text::bytea[],
+    $7::text::bigint[]
+) AS changed (
     member_id, balance_points, member_sequence, entry_hash, state, expected_sequence
 )
 WHERE

@@ -13,7 +13,7 @@ SELECT
     account.state,
     account.segments,
     account.status
-FROM unnest($1::integer[], $2::bigint[]) AS wanted (chain_id, member_id)
+FROM unnest($1::text::integer[], $2::text::bigint[]) AS wanted (chain_id, member_id)
 CROSS JOIN LATERAL (
     SELECT * FROM account AS a
     WHERE a.chain_id = wanted.chain_id AND a.member_id = wanted.member_id
@@ -22,7 +22,7 @@ CROSS JOIN LATERAL (
 
 -- name: lock_accounts
 SELECT
-FROM unnest($1::integer[], $2::bigint[]) AS wanted (chain_id, member_id)
+FROM unnest($1::text::integer[], $2::text::bigint[]) AS wanted (chain_id, member_id)
 CROSS JOIN LATERAL (
     SELECT FROM account AS a
     WHERE a.chain_id = wanted.chain_id AND a.member_id = wanted.member_id
@@ -36,7 +36,7 @@ SELECT
     card.card,
     card.member_id,
     card.status
-FROM unnest($1::integer[], $2::text[]) AS wanted (chain_id, card)
+FROM unnest($1::text::integer[], $2::text::text[]) AS wanted (chain_id, card)
 CROSS JOIN LATERAL (
     SELECT * FROM card AS c
     WHERE c.chain_id = wanted.chain_id AND c.card = wanted.card
@@ -53,7 +53,7 @@ SELECT
     operation.response,
     operation.entry_hash,
     operation.occurred_at
-FROM unnest($1::integer[], $2::text[]) AS wanted (chain_id, idempotency_key)
+FROM unnest($1::text::integer[], $2::text::text[]) AS wanted (chain_id, idempotency_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = wanted.chain_id AND o.idempotency_key = wanted.idempotency_key AND o.occurred_at >= $3
@@ -77,7 +77,7 @@ SELECT
     operation.receipt_lines,
     operation.effects,
     operation.member_sequence
-FROM unnest($1::integer[], $2::text[]) AS wanted (chain_id, idempotency_key)
+FROM unnest($1::text::integer[], $2::text::text[]) AS wanted (chain_id, idempotency_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = wanted.chain_id AND o.idempotency_key = wanted.idempotency_key
@@ -92,7 +92,7 @@ SELECT
     operation.member_sequence,
     operation.kind,
     operation.effects
-FROM unnest($1::integer[], $2::text[]) AS wanted (chain_id, original_key)
+FROM unnest($1::text::integer[], $2::text::text[]) AS wanted (chain_id, original_key)
 CROSS JOIN LATERAL (
     SELECT * FROM operation AS o
     WHERE o.chain_id = wanted.chain_id AND o.original_key = wanted.original_key AND o.original_key <> ''
@@ -121,7 +121,13 @@ SET
     entry_hash = changed.entry_hash,
     state = changed.state
 FROM unnest(
-    $1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]
+    $1::text::integer[],
+    $2::text::bigint[],
+    $3::text::bigint[],
+    $4::text::bigint[],
+    $5::text::bytea[],
+    $6::text::bytea[],
+    $7::text::bigint[]
 ) AS changed (
     chain_id, member_id, balance_points, member_sequence, entry_hash, state, expected_sequence
 )

@@ -141,15 +141,15 @@ def test_what_is_no_quantity_is_refused_by_the_schema(limit: str) -> None:
 
 def test_the_limit_is_never_below_a_request_that_is_given() -> None:
     assert memory(dotted("resources.requests.memory", "1.5G")) == ("1.5G", "1.5G")
-    assert memory(dotted("resources.requests.memory", "100Mi")) == ("100Mi", "1036Mi")
+    assert memory(dotted("resources.requests.memory", "100Mi")) == ("100Mi", "992Mi")
 
 
 @pytest.mark.parametrize(
     "path, present",
     [
-        ("resources.limits.memory", {"requests": {"cpu": "1", "memory": "329Mi"}, "limits": {}}),
-        ("resources.requests.memory", {"requests": {"cpu": "1"}, "limits": {"memory": "1036Mi"}}),
-        ("resources.limits", {"requests": {"cpu": "1", "memory": "329Mi"}}),
+        ("resources.limits.memory", {"requests": {"cpu": "1", "memory": "307Mi"}, "limits": {}}),
+        ("resources.requests.memory", {"requests": {"cpu": "1"}, "limits": {"memory": "992Mi"}}),
+        ("resources.limits", {"requests": {"cpu": "1", "memory": "307Mi"}}),
         ("resources", {}),
     ],
 )

@@ -63,13 +63,13 @@ async def test_accounts_come_and_go_with_their_state(
     await owner.execute("UPDATE card SET status = 1")
     operations = dated_history(chain_id, 1, [START_US + DAY_US])
     after = reduce(account_after, operations, Account(1, 0, 0, b"", b"", "staff,vip", 1))
-    await save(store, chain_id, Written(operations, [AccountChange(*after[:5], 0)], [], {}))
+    await save(store, chain_id, Written(operations, [AccountChange(after, 0)], [], {}))
     loaded = await load(store, chain_id, NOTHING._replace(cards=["card-1", "card-2"]))
     assert after.state
     assert loaded.accounts == {1: after}
     assert loaded.cards == {"card-1": CardHolder(1, CardStatus.BLOCKED)}
     with pytest.raises(BatchConflict):
-        await save(store, chain_id, Written(operations, [AccountChange(*after[:5], 0)], [], {}))
+        await save(store, chain_id, Written(operations, [AccountChange(after, 0)], [], {}))
 
 
 async def test_cards_of_strangers_are_enrolled(

@@ -9,6 +9,7 @@ import pytest
 from processor.domain.account import Account
 from processor.domain.failures import StorageUnavailable
 from processor.domain.operation import Operation, account_after
+from processor.domain.outcomes import Outcome
 from storage import verify as module
 from storage.directory import DirectoryError
 from storage.members import Member, add_members
@@ -65,7 +66,7 @@ async def found(dsn: str) -> list[tuple[int | None, str, str, str]]:
 
 
 async def test_a_whole_ledger(database: str, ledger: list[Operation]) -> None:
-    assert [row.outcome.name for row in ledger[1:3]] == ["APPLIED", "INSUFFICIENT_POINTS"]
+    assert [Outcome(row.outcome).name for row in ledger[1:3]] == ["APPLIED", "INSUFFICIENT_POINTS"]
     progress: list[tuple[int, int]] = []
     report = await verify(database, on_progress=lambda *done: progress.append(done))
     assert report == Report(3, 7, [], 0, 0)

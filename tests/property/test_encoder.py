@@ -38,6 +38,7 @@ rules: Final = st.builds(AppliedRule, names, signed, amounts)
 decisions: Final = st.builds(
     Decision(Outcome.APPLIED)._replace,
     shortfall_points=amounts,
+    shortfall_minor=money,
     applied_rules=st.lists(rules, max_size=3).map(tuple),
     flags=texts,
     differences=texts,

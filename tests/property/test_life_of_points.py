@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from processor.domain.account import Account
 from processor.domain.command import NO_RECEIPT, Command, Kind, Receipt
+from processor.domain.dating import sliding_expiry_us
 from processor.domain.decide import decide
 from processor.domain.effects_bytes import decode_effects
+from processor.domain.lots import drawn_slices, last_of
 from processor.domain.maturity import is_due, matured
 from processor.domain.operation import Operation
 from processor.domain.outcomes import Outcome
@@ -32,6 +34,8 @@ BOUGHT = Command(Kind.ACCRUE, "", 1, "", 0, "store-1", "till", Receipt("receipt"
 GIVEN = Command(Kind.ADJUST, "", 1, "", 0, "store-1", "till", NO_RECEIPT, 0, points=100, reason="SURVEY")
 # Kinds of calls that follow upon no other one.
 OF_ITS_OWN = (Kind.ACCRUE, Kind.CHECKOUT, Kind.REDEEM, Kind.ADJUST, Kind.HOLD)
+# Kinds of calls that spend points, which an undoing gives back.
+SPENDING = (Kind.CHECKOUT, Kind.REDEEM, Kind.ADJUST, Kind.CAPTURE)
 
 
 def with_points(history: list[Intent]) -> list[Intent]:
@@ -235,12 +239,16 @@ def test_undoing_everything_in_any_order_leaves_nothing(
 ) -> None:
     """Also what was undone in part, where a debt may be made in between.
 
-    Before anything is due, and within a month: the end of a period is not gone back on.
+    Before anything is due, and within a month: the end of a period is not gone back on. Where points of an
+    expired lot are lost, also before a lot expires that was spent from: in the state there may be nothing
+    left of it, but what was spent comes back too late, and is lost unless the debt that it would pay is there
+    already. With days of grace nothing is lost, however late.
     """
     returns = program.returns._replace(shortfall=ShortfallPolicy.ALLOW_NEGATIVE)
     player = Player(program._replace(returns=returns), segments)
     for intent in history:
-        is_over = is_due(player.book.state(1), player.now_us + DAY_US)
+        tomorrow_us = player.now_us + DAY_US
+        is_over = is_due(player.book.state(1), tomorrow_us) or loses_spent_points(player.book, tomorrow_us)
         intent.days = 0 if is_over else min(intent.days, 1)
         if not intent.command.offline:
             player.play(intent)
@@ -258,6 +266,25 @@ def test_undoing_everything_in_any_order_leaves_nothing(
     qualification = player.book.state(1).qualification
     assert (qualification.base_level, qualification.life_points, qualification.life_minor) == (0, 0, 0)
     assert qualification.months == ()
+
+
+def loses_spent_points(book: Book, now_us: int) -> bool:
+    """Whether points that were spent, and have not come back, would come back too late then."""
+    [program] = book.chain.programs
+    if program.returns.grace_days is not None:
+        return False
+    return any(0 < time_us <= now_us for row in book.operations for time_us in times_spent_us(book, row))
+
+
+def times_spent_us(book: Book, spending: Operation) -> list[int]:
+    """When those of its points expire that have not come back; 0 if never."""
+    if spending.kind not in SPENDING:
+        return []
+    came_back = [row.earned_points for row in book.operations if row.original_key == spending.idempotency_key]
+    slices = drawn_slices(decode_effects(spending.effects).lots, spending.redeemed_points)
+    left = last_of(slices, sum(came_back), spending.redeemed_points)
+    undated_us = sliding_expiry_us(book.chain.programs[0], spending.recorded_at_us)
+    return [piece.expires_at_us or undated_us for piece in left]
 
 
 @given(rich_programs(), SEGMENTS, histories, st.integers(0, 400))

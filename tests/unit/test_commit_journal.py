@@ -11,8 +11,9 @@ from processor.app.parts import Worker
 from processor.app.watches import count_left_behind
 from processor.commit_journal import CommitJournal, Note
 from processor.domain.command import Kind
+from processor.domain.counts import RecordedCounts
 from processor.domain.outcomes import Outcome
-from processor.metrics import LedgerMetrics, RecordedCounts, Totals
+from processor.metrics import LedgerMetrics, Totals
 from tests.history import accrual, decided
 
 SUMS = {

@@ -5,6 +5,7 @@ from prometheus_client import REGISTRY
 
 from processor import metrics
 from processor.domain.command import Kind
+from processor.domain.counts import RecordedCounts
 from processor.domain.outcomes import Outcome
 from processor.labels import (
     CHAINS,
@@ -15,7 +16,7 @@ from processor.labels import (
     TERMINALS_MAX,
     BoundedLabels,
 )
-from processor.metrics import LedgerMetrics, RecordedCounts
+from processor.metrics import LedgerMetrics
 
 
 def test_values_beyond_the_bound_share_one_label() -> None:

@@ -1,10 +1,13 @@
-"""What the native transport does with calls that it is told of in one breath."""
+"""What the native transport does with calls that it is told of in one breath, and how many it lets come."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 
 pytest.importorskip("pygrpc_native")
@@ -12,6 +15,7 @@ pytest.importorskip("pygrpc_native")
 from pygrpc_native import EVENT_CALL, EVENT_CANCEL
 
 from loyalty.v1 import transaction_service_pb2
+from loyalty.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from processor.rpc.admission import Admission
 from processor.rpc.authentication import Authenticator
 from processor.rpc.native_transport import NativeTransport
@@ -19,11 +23,12 @@ from processor.rpc.observation import UNOBSERVED, Observer
 from processor.rpc.transactions import TransactionService
 from processor.rpc.unary import UnaryMethod
 from processor.tracing import NO_SPAN
-from tests.unit.rpc_harness import AUTHORIZATION, KEY_ID, Keys, Queue
+from tests.unit.rpc_harness import AUTHORIZATION, KEY_ID, Keys, Queue, running
 from tests.unit.rpc_requests import accrue_request
 
 PEER = "ipv4:127.0.0.1:1"
 NO_DETAILS = ((), PEER, None)
+STREAMS_PER_CONNECTION_MAX = 175
 
 
 class Method:
@@ -198,3 +203,29 @@ async def test_a_started_call_that_is_cancelled_leaves_nothing(served: Served) -
     assert served.queue.cancelled == 1
     assert served.transport._calls == {}
     assert served.admission.places.taken == 0
+
+
+# --- over a network ---------------------------------------------------------------------------------
+
+
+async def test_calls_of_one_connection_beyond_its_bound_wait_at_the_caller() -> None:
+    async with running(transport="native") as rpc:
+        rpc.queue.is_open.clear()
+        keys = [str(number) for number in range(STREAMS_PER_CONNECTION_MAX + 20)]
+        calls = [rpc.stub.Accrue(accrue_request(key), metadata=(AUTHORIZATION,)) for key in keys]
+        await rpc.queue.arrival(STREAMS_PER_CONNECTION_MAX)
+        async with another_stub(rpc.server.port) as stub:
+            calls.append(stub.Accrue(accrue_request("of another"), metadata=(AUTHORIZATION,)))
+            await rpc.queue.arrival(STREAMS_PER_CONNECTION_MAX + 1)
+            assert rpc.queue.submitted[-1].idempotency_key == "of another"
+            assert len(rpc.queue.submitted) == STREAMS_PER_CONNECTION_MAX + 1
+            rpc.queue.is_open.set()
+            await asyncio.gather(*calls)
+
+
+@asynccontextmanager
+async def another_stub(port: int) -> AsyncIterator[Any]:
+    """One with a connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        yield TransactionServiceStub(channel)

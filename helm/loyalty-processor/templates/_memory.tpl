@@ -7,12 +7,12 @@ docs/deployment.md the formula. */ -}}
 
 {{- /* Of each call that is under way. */ -}}
 {{- define "loyalty-processor.callKibibytes" -}}
-{{- ternary 133 61 (eq (default "grpcio" .Values.settings.transport) "native") -}}
+{{- ternary 98 80 (eq (default "grpcio" .Values.settings.transport) "native") -}}
 {{- end }}
 
 {{- /* A worker with all the calls that it takes on, and next to nothing in its queues. */ -}}
 {{- define "loyalty-processor.busyWorkerMebibytes" -}}
-{{- $calls := default 2000 .Values.settings.calls_max -}}
+{{- $calls := default 1250 .Values.settings.calls_max -}}
 {{- $kibibytes := mul $calls (include "loyalty-processor.callKibibytes" . | int64) -}}
 {{- add (include "loyalty-processor.idleWorkerMebibytes" . | int64) (divf $kibibytes 1024 | ceil) -}}
 {{- end }}

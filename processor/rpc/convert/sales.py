@@ -5,7 +5,7 @@ from typing import Final
 
 from loyalty.v1 import operation_pb2
 from loyalty.v1.transaction_service_pb2 import AccrueRequest, CheckoutRequest, QuoteRequest, RedeemRequest
-from processor.domain.command import Command, Kind, LineItem, Receipt
+from processor.domain.command import UNSET_FIELDS, Command, Kind, LineItem, Receipt
 from processor.domain.limits import (
     AMOUNT_MINOR_MAX,
     IDENTIFIER_CHARS_MAX,
@@ -15,6 +15,7 @@ from processor.domain.limits import (
     REDEEM_POINTS_MAX,
     REWARDS_MAX,
 )
+from processor.domain.records import record
 from processor.rpc.convert.fields import (
     SaleRequest,
     read_key,
@@ -84,7 +85,7 @@ def quote_command(request: QuoteRequest, now_us: int) -> Command:
 def _sale(kind: Kind, request: SaleRequest, redeem_points: int, found: list[Violation]) -> Command:
     idempotency_key = read_key(found, request.idempotency_key)
     member_id, card = read_member(found, request)
-    return Command(
+    values = (
         kind,
         idempotency_key,
         member_id,
@@ -95,6 +96,7 @@ def _sale(kind: Kind, request: SaleRequest, redeem_points: int, found: list[Viol
         _read_receipt(found, request),
         redeem_points,
     )
+    return record(Command, values + UNSET_FIELDS)
 
 
 def _read_receipt(found: list[Violation], request: SaleRequest | QuoteRequest) -> Receipt:
@@ -102,7 +104,7 @@ def _read_receipt(found: list[Violation], request: SaleRequest | QuoteRequest) -
     problems: list[Violation] = []
     receipt_id = identifier(problems, "receipt_id", message.receipt_id)
     total_minor = within(problems, "total_minor", message.total_minor, 1, AMOUNT_MINOR_MAX)
-    receipt = Receipt(receipt_id, total_minor, _read_lines(problems, message))
+    receipt = record(Receipt, (receipt_id, total_minor, _read_lines(problems, message)))
     if problems:
         is_there = request.HasField("receipt")
         found += move_inside("receipt", problems) if is_there else [Violation("receipt", "is required")]
