@@ -48,11 +48,11 @@ class Authenticator:
 
     async def caller(self, metadata: Metadata) -> ApiKey:
         """The key that a call's metadata presents. Raises Refused."""
-        return self.known_caller(metadata) or await self._verify(_authorization(metadata))
+        return self.known_caller(metadata) or await self._verify(authorization_of(metadata))
 
     def known_caller(self, metadata: Metadata) -> ApiKey | None:
         """The same if it was verified before and is in force: that takes no waiting."""
-        known = self._verified.get(_authorization(metadata))
+        known = self._verified.get(authorization_of(metadata))
         return known if known and self._directory.key(known.key_id) is known else None
 
     def chain_name(self, chain_id: int) -> str:
@@ -95,7 +95,8 @@ class Authenticator:
         self._verified[header] = key
 
 
-def _authorization(metadata: Metadata) -> str:
+def authorization_of(metadata: Metadata) -> str:
+    """The credentials as they were sent; "" if there are none."""
     for name, value in metadata:
         if name == AUTHORIZATION:
             return value if isinstance(value, str) else ""

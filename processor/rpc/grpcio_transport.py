@@ -1,11 +1,35 @@
-"""The default transport: grpcio on a port, with TLS if asked for."""
+"""The default transport: gRPC's core on a port, with TLS if asked for; native leaves to it all but unary calls."""
 
-from typing import Final, NamedTuple
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from time import perf_counter
+from typing import Any, Final, NamedTuple
 
 import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from processor.domain.outcomes import Outcome
+from processor.rpc.authentication import authorization_of
+from processor.rpc.core_call import CoreCall
+from processor.rpc.core_queue import CoreQueue
+from processor.rpc.departures import Departures
+from processor.rpc.endings import Ending, ending_of, reply_to_defect
+from processor.rpc.servicers import ServicerMethod
+from processor.rpc.status import Refused
+from processor.rpc.streams import StreamMethod
+from processor.rpc.unary import Intake, KnownCaller, StartedCall, UnaryMethod
+from processor.tracing import NO_SPAN, Span
+
+Method = UnaryMethod | StreamMethod | ServicerMethod
+
+# So many can be handed over before more are asked for; one at a time would make the core wait for Python.
+_REQUESTED_CALLS: Final = 64
 _STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
+_NO_SUCH_METHOD: Final = Ending(grpc.StatusCode.UNIMPLEMENTED.value[0], "UNIMPLEMENTED", "no such method", ())
+_TOO_MANY_CALLS: Final = ending_of(Refused(Outcome.QUEUE_FULL).reply)
 
 
 class Tls(NamedTuple):
@@ -24,15 +48,169 @@ class ConnectionAge(NamedTuple):
 
 
 class GrpcioTransport:
-    """A server that listens."""
+    """A server of gRPC's core; not started yet, it listens nowhere."""
 
-    def __init__(self, server: grpc.aio.Server, port: int) -> None:
-        self._server = server
-        self.port = port
+    def __init__(
+        self, methods: Mapping[str, Method], options: Sequence[tuple[str, int]], calls_max: int
+    ) -> None:
+        """Methods are by path; of calls beyond `calls_max` under way, further ones are refused."""
+        self.port = 0
+        self._methods = methods
+        self._calls_max = calls_max
+        self._loop = asyncio.get_running_loop()
+        self._queue = CoreQueue()
+        self._server = cygrpc.Server(tuple(options), False)
+        self._server.register_completion_queue(self._queue.core)
+        self._calls_under_way = 0
+        self._tasks = set[asyncio.Task[None]]()
+        self._departures = Departures(_leave, _send_reply)
+        self._intake = Intake(0.0, 0.0, self._departures.note_end)
+        self._is_stopping = False
+        self._is_stopped = asyncio.Event()
+
+    def start(self, address: str, tls: Tls | None) -> None:
+        """Listen on HOST:PORT, or unix:PATH. Raises OSError, in one line, if that can't be had."""
+        self.port = self._listen(address.encode(), tls)
+        if not self.port:
+            files = ", and that certificate and private key are PEM and belong together" if tls else ""
+            raise OSError(f"can't listen on {address}: check that it is free and this machine's{files}")
+        self._server.start()
+        for _ in range(_REQUESTED_CALLS):
+            self._request_call()
+        self._queue.start()
+
+    def _listen(self, address: bytes, tls: Tls | None) -> int:
+        if tls is None:
+            return int(self._server.add_http2_port(address))
+        return int(self._server.add_http2_port(address, _credentials(tls)))
+
+    # --- calls ---
+
+    def _request_call(self) -> None:
+        """Have another call handed over when it comes."""
+        self._server.request_call(self._queue.core, self._queue.core, self._begin)
+
+    def _begin(self, event: Any) -> None:
+        """Begin what has come."""
+        if not event.success:  # the server stops
+            return
+        if not self._is_stopping:
+            self._request_call()
+        self._calls_under_way += 1
+        call = CoreCall(event, self._pass().arrived, self._note_closed)
+        method = self._methods.get(call.path)
+        if method is None:
+            call.end(_NO_SUCH_METHOD)
+        elif self._calls_under_way > self._calls_max:
+            call.end(_TOO_MANY_CALLS)
+        elif isinstance(method, UnaryMethod):
+            self._begin_unary(call, method)
+        else:
+            self._run(call, _exchange(call, method))
+
+    def _pass(self) -> Intake:
+        """What calls have in common that come in this pass of the event loop."""
+        now = self._loop.time()
+        if self._intake.arrived != now:
+            self._intake = Intake(now, perf_counter(), self._departures.note_end)
+        return self._intake
+
+    def _note_closed(self, _: CoreCall) -> None:
+        self._calls_under_way -= 1
+
+    def _run(self, call: CoreCall, work: Coroutine[Any, Any, None]) -> None:
+        """Handle a call by a task, which is cancelled if the caller goes."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        call.on_gone = task.cancel
+        task.add_done_callback(partial(self._conclude, call))
+
+    def _conclude(self, call: CoreCall, task: "asyncio.Task[None]") -> None:
+        """Let go of a task; a defect in it must not leave the till waiting."""
+        self._tasks.discard(task)
+        call.on_gone = None
+        defect = None if task.cancelled() else task.exception()
+        if isinstance(defect, Exception):
+            call.end(ending_of(reply_to_defect(defect, call.path)))
+
+    # --- unary calls ---
+
+    def _begin_unary(self, call: CoreCall, method: UnaryMethod) -> None:
+        """Take the message of a caller that is known; that of a stranger takes no memory before it is one."""
+        span = method.observer.span(call.metadata)
+        caller = None
+        if span is NO_SPAN:
+            caller = self._intake.caller(method, call.metadata, authorization_of(call.metadata))
+        if caller and method.expect():
+            call.receive(partial(self._start, call, method, caller, self._intake))
+        else:
+            self._run(call, _answer(call, method, span))
+
+    def _start(
+        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, intake: Intake, data: bytes | None
+    ) -> None:
+        """Start a call whose message has come, at once where that is possible, else by a task."""
+        method.expect_no_longer()
+        started = None
+        if data is not None and not call.is_gone:
+            started = method.start(call, caller, call.metadata, data, call.deadline, intake)
+        if started:
+            call.on_gone = started.cancel
+        else:
+            self._run(call, _answer(call, method, NO_SPAN, data))
+
+    # --- the end ---
 
     async def stop(self, grace_seconds: float) -> None:
-        """Accept nothing new; let calls under way finish, but cancel them after `grace_seconds`."""
-        await self._server.stop(grace_seconds)
+        """Accept nothing new; let calls under way finish, but cancel them after `grace_seconds`.
+
+        Whoever asks for it once more may have less patience.
+        """
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._server.shutdown(self._queue.core, self._note_stopped)
+        try:
+            await asyncio.wait_for(self._is_stopped.wait(), grace_seconds)
+        except TimeoutError:
+            self._server.cancel_all_calls()
+            await self._is_stopped.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._server.destroy()
+        await self._queue.close()
+
+    def _note_stopped(self, _: Any) -> None:
+        self._is_stopped.set()
+
+
+async def _exchange(call: CoreCall, method: StreamMethod | ServicerMethod) -> None:
+    call.end(await method.exchange(call))
+
+
+async def _answer(
+    call: CoreCall,
+    method: UnaryMethod,
+    span: AbstractContextManager[Span],
+    data: bytes | None = None,
+) -> None:
+    """Handle a unary call whose message has come as `data`, or is still to come."""
+
+    async def receive() -> bytes:
+        message = await call.read() if data is None else data
+        if call.is_gone:
+            raise asyncio.CancelledError
+        if message is None:
+            raise Refused(Outcome.MALFORMED_REQUEST)
+        return message
+
+    call.end(*await method.answer(call.metadata, receive, call.deadline, span))
+
+
+def _leave(call: StartedCall) -> None:
+    call.origin.on_gone = None
+
+
+def _send_reply(call: StartedCall, ending: Ending, body: bytes) -> None:
+    call.origin.end(ending, body)
 
 
 def grpcio_options(message_bytes_max: int, calls_max: int, age: ConnectionAge) -> list[tuple[str, int]]:
@@ -56,25 +234,6 @@ def grpcio_options(message_bytes_max: int, calls_max: int, age: ConnectionAge) -
     ]
 
 
-async def start_grpcio(address: str, server: grpc.aio.Server, tls: Tls | None) -> GrpcioTransport:
-    """Listen on HOST:PORT. Raises OSError, in one line, if the port can't be had."""
-    try:
-        if tls is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, _credentials(tls))
-    except RuntimeError as error:
-        files = ", and that certificate and private key are PEM and belong together" if tls else ""
-        raise OSError(
-            f"can't listen on {address}: check that it is free and this machine's{files}"
-        ) from error
-    await server.start()
-    return GrpcioTransport(server, port)
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(tls.private_key, tls.certificate_chain)],
-        root_certificates=tls.client_ca,
-        require_client_auth=tls.client_ca is not None,
-    )
+def _credentials(tls: Tls) -> Any:
+    pairs = [cygrpc.SslPemKeyCertPair(tls.private_key, tls.certificate_chain)]
+    return cygrpc.server_credentials_ssl(tls.client_ca, pairs, tls.client_ca is not None)

@@ -8,23 +8,22 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-import grpc
 from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
-from processor.defects import report_defect
 from processor.domain.outcomes import Outcome
-from processor.ports import Reply
 from processor.rpc.authentication import AUTHORIZATION, Metadata
+from processor.rpc.departures import Departures
 from processor.rpc.endings import OK, Ending, ending_of, reply_to_defect
-from processor.rpc.handlers import StreamMethod
+from processor.rpc.grpcio_transport import GrpcioTransport
 from processor.rpc.status import Refused
+from processor.rpc.streams import StreamMethod
 from processor.rpc.unary import Intake, StartedCall, UnaryMethod
 from processor.tracing import NO_SPAN, Span
 
@@ -46,7 +45,7 @@ _SHUTTING_DOWN: Final = ending_of(Refused(Outcome.SHUTTING_DOWN).reply)
 
 
 async def start_native(
-    address: str, methods: Mapping[str, UnaryMethod | StreamMethod], fallback: grpc.aio.Server
+    address: str, methods: Mapping[str, UnaryMethod | StreamMethod], fallback: GrpcioTransport
 ) -> "NativeTransport":
     """Listen on HOST:PORT for the methods, by path; `fallback` serves the streams and whatever else there is.
 
@@ -57,8 +56,7 @@ async def start_native(
     front = _listen(address, list(unary))
     directory = Path(tempfile.mkdtemp(prefix="loyalty-grpcio-"))
     socket = directory / "socket"
-    fallback.add_insecure_port(f"unix:{socket}")
-    await fallback.start()
+    fallback.start(f"unix:{socket}", None)
     front.set_fallback(str(socket))
     transport = NativeTransport(front, list(unary.values()), streams, fallback, directory)
     transport.start()
@@ -88,7 +86,7 @@ class NativeTransport:
         front: NativeGrpcFront,
         methods: Sequence[UnaryMethod],
         streams: Sequence[StreamMethod],
-        fallback: grpc.aio.Server,
+        fallback: GrpcioTransport,
         directory: Path,
     ) -> None:
         """`directory` is that of the fallback's socket."""
@@ -101,7 +99,7 @@ class NativeTransport:
         self._loop = asyncio.get_running_loop()
         # What to cancel if the caller goes: a call that was started, or the task of another.
         self._calls: dict[int, StartedCall | asyncio.Task[None]] = {}
-        self._ended: list[StartedCall] = []
+        self._departures = Departures(self._leave, self._send_reply)
         self._held: list[int] = []
         self._is_closing = False
         self._reader = Thread(target=self._read, name="native-reader", daemon=True)
@@ -128,7 +126,7 @@ class NativeTransport:
         """Begin calls in one pass of the event loop, in their order; if they are large, in several."""
         are_left = False
         try:
-            are_left = self._begin_some(events, Intake(arrived, started, self._note_end))
+            are_left = self._begin_some(events, Intake(arrived, started, self._departures.note_end))
         finally:
             # Whatever went wrong here: without its lock back, the reader would never hand over a call again.
             if are_left:
@@ -170,8 +168,8 @@ class NativeTransport:
         try:
             span = method.observer.span(metadata)
             started = None
-            if span is NO_SPAN:
-                started = method.start(call_id, credentials, metadata, data, deadline, intake)
+            if span is NO_SPAN and (caller := intake.caller(method, metadata, credentials)):
+                started = method.start(call_id, caller, metadata, data, deadline, intake)
             self._calls[call_id] = started or self._task(call_id, method, metadata, data, deadline, span)
         except Exception as defect:  # noqa: BLE001 - the till is told so
             self._send(call_id, ending_of(reply_to_defect(defect, method.observer.method)))
@@ -193,42 +191,11 @@ class NativeTransport:
     def _forget(self, call_id: int, _: object) -> None:
         del self._calls[call_id]
 
-    def _note_end(self, call: StartedCall) -> None:
-        """Have it sent together with all others that end in the same pass of the event loop."""
-        if not self._ended:
-            self._loop.call_soon(self._finish)
-        self._ended.append(call)
+    def _leave(self, call: StartedCall) -> None:
+        del self._calls[call.origin]
 
-    def _finish(self) -> None:
-        """Send the replies of calls that have ended, and note them."""
-        ended, self._ended = self._ended, []
-        by_method: dict[UnaryMethod, list[StartedCall]] = {}
-        for call in ended:
-            del self._calls[call.call_id]
-            by_method.setdefault(call.method, []).append(call)
-            # What was cancelled has none.
-            if call.reply:
-                self._send_reply(call, call.reply)
-        for method, calls in by_method.items():
-            self._note(method, calls)
-
-    def _note(self, method: UnaryMethod, calls: list[StartedCall]) -> None:
-        """A defect must not cost the calls of other methods."""
-        try:
-            method.finish(calls)
-        except Exception as defect:  # noqa: BLE001 - the tills have their replies
-            report_defect("calls not noted", defect, method=method.observer.method)
-
-    def _send_reply(self, call: StartedCall, reply: Reply) -> None:
-        """A defect must not cost the other calls."""
-        try:
-            call.ending = ending_of(reply)
-            self._send(call.call_id, call.ending, reply.body)
-        except Exception as defect:  # noqa: BLE001 - the till is told so
-            call.ending = ending_of(reply_to_defect(defect, call.method.observer.method))
-            # It may be the sending itself that fails.
-            with suppress(Exception):
-                self._send(call.call_id, call.ending)
+    def _send_reply(self, call: StartedCall, ending: Ending, body: bytes) -> None:
+        self._send(call.origin, ending, body)
 
     async def _answer(
         self,

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 # Nothing refers to this file: reasons travel as texts, so it is known only if it is imported.
 from loyalty.v1 import error_reason_pb2 as _  # noqa: F401
+from processor.rpc.servicers import Servicers
 
 
 class _Symbols:
@@ -28,7 +28,7 @@ class _Symbols:
         return getattr(self._pool, name)
 
 
-def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
+def add_reflection(servicers: Servicers, services: Sequence[str]) -> None:
     """Let the server answer for these services and everything that they speak of."""
-    names = (*services, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server, pool=_Symbols())
+    servicer = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME), pool=_Symbols())
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, servicers)

@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
-import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from loyalty.v1 import member_service_pb2, transaction_service_pb2
 from processor.ports import Directory, LedgerReader, MemberStore
 from processor.rpc.admission import Admission
 from processor.rpc.authentication import Authenticator, KeyDirectory
-from processor.rpc.grpcio_transport import ConnectionAge, Tls, grpcio_options, start_grpcio
-from processor.rpc.handlers import ContractHandlers, StreamMethod
+from processor.rpc.grpcio_transport import ConnectionAge, GrpcioTransport, Tls, grpcio_options
 from processor.rpc.members import MemberService
 from processor.rpc.observation import UNOBSERVED, Observation, Observer
 from processor.rpc.places import Places, PlacesByChain
 from processor.rpc.reflection import add_reflection
+from processor.rpc.servicers import Servicers
+from processor.rpc.streams import StreamMethod
 from processor.rpc.transactions import TransactionService
 from processor.rpc.unary import UnaryMethod
 from processor.rpc.writes import CommandQueue
@@ -111,17 +111,20 @@ async def start_server(
         **_methods(_MEMBER_SERVICE, MemberService(members, reading), admission, observation),
     }
     age = ConnectionAge(connection_age_seconds_max, connection_age_grace_seconds)
-    server = grpc.aio.server(
-        options=grpcio_options(round(_TOLD_FACTOR * message_bytes_max), calls_max, age),
-        maximum_concurrent_rpcs=round(_TOLD_FACTOR * calls_max),
+    servicers = Servicers()
+    health_servicer = await _add_services(servicers)
+    server = GrpcioTransport(
+        {**methods, **servicers.methods},
+        grpcio_options(round(_TOLD_FACTOR * message_bytes_max), calls_max, age),
+        round(_TOLD_FACTOR * calls_max),
     )
-    health_servicer = await _add_services(server, methods)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if transport == "native":
         from processor.rpc.native_transport import start_native
 
         return RpcServer(await start_native(address, methods, server), health_servicer, admission.places)
-    return RpcServer(await start_grpcio(address, server, tls), health_servicer, admission.places)
+    server.start(address, tls)
+    return RpcServer(server, health_servicer, admission.places)
 
 
 def _methods(
@@ -136,12 +139,11 @@ def _methods(
     return methods
 
 
-async def _add_services(server: grpc.aio.Server, methods: Methods) -> health.aio.HealthServicer:
-    server.add_generic_rpc_handlers([ContractHandlers(methods)])
-    channelz.add_channelz_servicer(server)
-    add_reflection(server, _REFLECTED_SERVICES)
+async def _add_services(servicers: Servicers) -> health.aio.HealthServicer:
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.aio.ChannelzServicer(), servicers)
+    add_reflection(servicers, _REFLECTED_SERVICES)
     servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, servicers)
     await _tell(servicer, is_serving=False)
     return servicer
 

@@ -29,11 +29,11 @@ from processor.rpc.convert.operations import check_operations, operation_command
 from processor.rpc.convert.sales import accrue_command, checkout_command, redeem_command
 from processor.rpc.convert.undoing import return_command, reverse_command
 from processor.rpc.decode import decode
-from processor.rpc.handlers import MessageStream
 from processor.rpc.metrics import count_refused, expect_refusals
 from processor.rpc.places import PlacesByChain
 from processor.rpc.reads import ReadMethods, answer
 from processor.rpc.status import Refused
+from processor.rpc.streams import MessageStream
 from processor.rpc.writes import CommandQueue, WriteMethod, check_role
 
 STREAM_OPERATIONS_MAX: Final = 2_000

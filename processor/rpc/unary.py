@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 from processor.call import Call
 from processor.domain.chain import ApiKey
@@ -19,6 +20,13 @@ from processor.tracing import Span
 Work = Callable[[ApiKey, bytes, float], Awaitable[Reply]]
 
 
+class KnownCaller(NamedTuple):
+    """The key that a call presents, and the name of its chain."""
+
+    key: ApiKey
+    chain: str
+
+
 class Intake:
     """What calls that are begun in one pass of the event loop have in common."""
 
@@ -27,8 +35,21 @@ class Intake:
         self.arrived = arrived
         self.started = started
         self.note_end = note_end
-        # Those that are known, with the names of their chains, by their credentials.
-        self.callers: dict[bytes, tuple[ApiKey, str]] = {}
+        self._callers: dict[str | bytes, KnownCaller] = {}
+
+    def caller(
+        self, method: "UnaryMethod", metadata: Metadata, credentials: str | bytes
+    ) -> KnownCaller | None:
+        """As `method.knows`, which is not asked again for the same credentials.
+
+        `credentials` are the same for two calls only if their `authorization` is; empty if not known.
+        """
+        known = self._callers.get(credentials)
+        if known is None:
+            known = method.knows(metadata)
+            if known and credentials:
+                self._callers[credentials] = known
+        return known
 
 
 class UnaryMethod:
@@ -77,30 +98,26 @@ class UnaryMethod:
 
     def start(
         self,
-        call_id: int,
-        credentials: bytes,
+        origin: Any,
+        caller: KnownCaller,
         metadata: Metadata,
         data: bytes,
         deadline: float,
         intake: Intake,
     ) -> "StartedCall | None":
-        """Begin a call without waiting for anything, untraced: a write of a known caller, of a known member.
+        """Begin a call without waiting for anything, untraced: a write of a known member.
 
-        `credentials` are the same for two calls only if their `authorization` is; b"" if they are not known.
+        `origin` is what the transport knows it by.
         None, and nothing has happened, if the call is another one or must be refused: `answer` does that.
         """
         write = self._write
         if write is None or not self._admission.places.free:
             return None
         try:
-            known = intake.callers.get(credentials) or self._know(credentials, metadata, intake)
-            if known is None:
-                return None
-            caller, chain = known
             self._admission.check(data)
-            command = write.read(caller, data)
-            call = StartedCall(self, command, deadline, intake, call_id, chain, metadata, data)
-            if not write.queue.offer(caller.chain_id, call):
+            command = write.read(caller.key, data)
+            call = StartedCall(self, command, deadline, intake, origin, caller.chain, metadata, data)
+            if not write.queue.offer(caller.key.chain_id, call):
                 return None
         except Exception:  # noqa: BLE001 - to be met again, and told, by `answer`
             return None
@@ -108,15 +125,24 @@ class UnaryMethod:
         self.observer.metrics.note_started(received=1)
         return call
 
-    def _know(self, credentials: bytes, metadata: Metadata, intake: Intake) -> tuple[ApiKey, str] | None:
-        """Whose call it is, if that takes no waiting; the next one with these credentials is not asked."""
-        caller = self._admission.known_caller(metadata)
-        if caller is None:
+    def knows(self, metadata: Metadata) -> KnownCaller | None:
+        """Whose call it is, if that takes no waiting and is not to be refused."""
+        try:
+            key = self._admission.known_caller(metadata)
+            return KnownCaller(key, self._admission.chain_name(key)) if key else None
+        except Exception:  # noqa: BLE001 - to be met again, and told, by `answer`
             return None
-        known = caller, self._admission.chain_name(caller)
-        if credentials:
-            intake.callers[credentials] = known
-        return known
+
+    def expect(self) -> bool:
+        """Take a place for a call whose message is on its way; False if there is none."""
+        if not self._admission.places.free:
+            return False
+        self._admission.places.take()
+        return True
+
+    def expect_no_longer(self) -> None:
+        """Give that place back: the message has come, or never will."""
+        self._admission.places.give_back()
 
     def finish(self, calls: Sequence["StartedCall"]) -> None:
         """Note that calls which were started have ended."""
@@ -131,7 +157,7 @@ class StartedCall(Call):
     Whoever is told of its end notes the `ending`, if there is a reply, and calls `finish` of its method.
     """
 
-    __slots__ = ("_note_end", "call_id", "chain", "ending", "metadata", "method", "request", "started")
+    __slots__ = ("_note_end", "chain", "ending", "metadata", "method", "origin", "request", "started")
 
     def __init__(
         self,
@@ -139,15 +165,15 @@ class StartedCall(Call):
         command: Command,
         deadline: float,
         intake: Intake,
-        call_id: int,
+        origin: Any,
         chain: str,
         metadata: Metadata,
         request: bytes,
     ) -> None:
-        """`call_id` is what the transport knows it by."""
+        """`origin` is what the transport knows it by."""
         super().__init__(command, deadline, intake.arrived)
         self.method = method
-        self.call_id = call_id
+        self.origin = origin
         self.chain: str | None = chain
         self.metadata = metadata
         self.request = request

@@ -36,7 +36,7 @@ class Method:
 
     observer = SimpleNamespace(method="GetBalance", span=lambda _metadata: NO_SPAN)
 
-    def start(self, *_: object) -> None:
+    def knows(self, _metadata: object) -> None:
         return None
 
     async def answer(self, *_: object) -> None:

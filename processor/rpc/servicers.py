@@ -1,0 +1,107 @@
+"""Services that others have written for grpc.aio: health, reflection and channelz."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from inspect import isasyncgen
+from typing import Any, Final, NoReturn
+
+import grpc
+
+from processor.defects import report_defect
+from processor.rpc.core_call import CoreCall
+from processor.rpc.endings import OK, Ending
+
+_DONE: Final = Ending(OK, "OK", "", ())
+
+
+class Servicers:
+    """What the generated `add_..._to_server(servicer, server)` take for a server."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, ServicerMethod] = {}
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """They are those of `add_registered_method_handlers` once more."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
+    ) -> None:
+        """Serve these, by their names."""
+        for name, handler in handlers.items():
+            self.methods[f"/{service}/{name}"] = ServicerMethod(handler)
+
+
+class ServicerMethod:
+    """A method of such a service, whatever the caller's credentials."""
+
+    def __init__(self, handler: "grpc.RpcMethodHandler[Any, Any]") -> None:
+        self._handler: Any = handler
+        # Of the four ways to be called, the handler has the one of its kind.
+        self._behavior: Any = (
+            handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        )
+
+    async def exchange(self, call: CoreCall) -> Ending:
+        """Handle a call to its end."""
+        context = Context(call, self._handler.response_serializer)
+        try:
+            await self._handle(call, context)
+        except _AbortedError:
+            pass
+        except Exception as defect:  # noqa: BLE001 - the caller is told so
+            report_defect("call failed", defect, method=call.path)
+            context.set_code(grpc.StatusCode.UNKNOWN)
+        return context.ending
+
+    async def _handle(self, call: CoreCall, context: "Context") -> None:
+        if self._handler.request_streaming:
+            answers = self._behavior(self._requests(call), context)
+        else:
+            answers = self._behavior(await self._request(call, context), context)
+        if isasyncgen(answers):
+            async for answer in answers:
+                await context.write(answer)
+            return
+        answer = await answers
+        if not self._handler.response_streaming and context.ending.code == OK:
+            await context.write(answer)
+
+    async def _requests(self, call: CoreCall) -> AsyncIterator[Any]:
+        while (data := await call.read()) is not None:
+            yield self._handler.request_deserializer(data)
+
+    async def _request(self, call: CoreCall, context: "Context") -> Any:
+        data = await call.read()
+        if data is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request has no message")
+        return self._handler.request_deserializer(data)
+
+
+class Context:
+    """As much of grpc.aio.ServicerContext as they make use of."""
+
+    def __init__(self, call: CoreCall, serialize: Callable[[Any], bytes]) -> None:
+        self._call = call
+        self._serialize = serialize
+        self.ending = _DONE
+
+    async def write(self, message: Any) -> None:
+        """Send a message."""
+        await self._call.write(self._serialize(message))
+
+    async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
+        """End the call, and whatever handles it."""
+        self.set_code(code)
+        self.set_details(details)
+        raise _AbortedError
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """What the call ends with."""
+        self.ending = self.ending._replace(code=code.value[0], outcome=code.name)
+
+    def set_details(self, details: str) -> None:
+        """The message of the status."""
+        self.ending = self.ending._replace(message=details)
+
+
+class _AbortedError(Exception):
+    """The call has its status."""
