@@ -1,4 +1,4 @@
-"""The default transport: gRPC's core on a port, with TLS if asked for; native leaves to it all but unary calls."""
+"""The default transport: gRPC's core on a port, by TLS if asked for; native leaves to it all but unary calls."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
