@@ -27,7 +27,7 @@ class CoreCall:
         self._core = event.call
         self._close = close
         self._has_begun = False
-        self.path: str = event.call_details.method.decode()
+        self.path: str = event.call_details.method.decode(errors="replace")
         self.metadata: Metadata = event.invocation_metadata
         self.deadline = _deadline(event.call_details.deadline, now)
         # Whether nobody waits for it any more, and who is told of that.

@@ -1,4 +1,4 @@
-"""The default transport: gRPC's core on a port, by TLS if asked for; native leaves to it all but unary calls."""
+"""The default transport: gRPC's core, by TLS if asked for. native leaves all but unary calls to it."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -96,8 +96,14 @@ class GrpcioTransport:
             return
         if not self._is_stopping:
             self._request_call()
-        self._calls_under_way += 1
         call = CoreCall(event, self._pass().arrived, self._note_closed)
+        self._calls_under_way += 1
+        try:
+            self._hand_on(call)
+        except Exception as defect:  # noqa: BLE001 - the till is told so
+            call.end(ending_of(reply_to_defect(defect, call.path)))
+
+    def _hand_on(self, call: CoreCall) -> None:
         method = self._methods.get(call.path)
         if method is None:
             call.end(_NO_SUCH_METHOD)

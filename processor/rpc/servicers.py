@@ -5,12 +5,14 @@ from inspect import isasyncgen
 from typing import Any, Final, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from processor.defects import report_defect
 from processor.rpc.core_call import CoreCall
 from processor.rpc.endings import OK, Ending
 
 _DONE: Final = Ending(OK, "OK", "", ())
+_MALFORMED: Final = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Servicers:
@@ -48,13 +50,15 @@ class ServicerMethod:
         except _AbortedError:
             pass
         except Exception as defect:  # noqa: BLE001 - the caller is told so
-            report_defect("call failed", defect, method=call.path)
-            context.set_code(grpc.StatusCode.UNKNOWN)
+            # Generated code says by a code and an error that it has no such method.
+            if context.ending.code == OK:
+                report_defect("call failed", defect, method=call.path)
+                context.set_code(grpc.StatusCode.UNKNOWN)
         return context.ending
 
     async def _handle(self, call: CoreCall, context: "Context") -> None:
         if self._handler.request_streaming:
-            answers = self._behavior(self._requests(call), context)
+            answers = self._behavior(self._requests(call, context), context)
         else:
             answers = self._behavior(await self._request(call, context), context)
         if isasyncgen(answers):
@@ -65,15 +69,21 @@ class ServicerMethod:
         if not self._handler.response_streaming and context.ending.code == OK:
             await context.write(answer)
 
-    async def _requests(self, call: CoreCall) -> AsyncIterator[Any]:
+    async def _requests(self, call: CoreCall, context: "Context") -> AsyncIterator[Any]:
         while (data := await call.read()) is not None:
-            yield self._handler.request_deserializer(data)
+            yield await self._decode(data, context)
 
     async def _request(self, call: CoreCall, context: "Context") -> Any:
         data = await call.read()
         if data is None:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request has no message")
-        return self._handler.request_deserializer(data)
+            await context.abort(_MALFORMED, "the request has no message")
+        return await self._decode(data, context)
+
+    async def _decode(self, data: bytes, context: "Context") -> Any:
+        try:
+            return self._handler.request_deserializer(data)
+        except DecodeError:
+            await context.abort(_MALFORMED, "the request can't be read")
 
 
 class Context:

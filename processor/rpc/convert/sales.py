@@ -120,12 +120,15 @@ def _read_lines(found: list[Violation], receipt: operation_pb2.Receipt) -> tuple
         return ()
     lines = tuple(
         [
-            LineItem(
-                item.sku,
-                item.quantity_milli or _QUANTITY_MILLI_DEFAULT,
-                item.amount_minor,
-                item.category,
-                item.brand,
+            record(
+                LineItem,
+                (
+                    item.sku,
+                    item.quantity_milli or _QUANTITY_MILLI_DEFAULT,
+                    item.amount_minor,
+                    item.category,
+                    item.brand,
+                ),
             )
             for item in items
         ]

@@ -1,0 +1,180 @@
+"""What the transport by gRPC's core does with calls that stay away, come wrong, or are too many."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from processor.rpc.observation import Observer
+from tests.unit.rpc_harness import AUTHORIZATION, SERVICE, Harness, failure, running
+from tests.unit.rpc_requests import accrue_request
+
+AUTH = (AUTHORIZATION,)
+HEALTH = "/grpc.health.v1.Health/"
+
+
+@pytest.fixture
+async def rpc() -> AsyncIterator[Harness]:
+    """A server that knows the caller already."""
+    async with running(transport="grpcio") as harness:
+        await harness.stub.Accrue(accrue_request("first"), metadata=AUTH)
+        yield harness
+
+
+async def taken(rpc: Harness, places: int) -> None:
+    """Wait until so many places are taken."""
+    async with asyncio.timeout(20):
+        while rpc.server.places.taken != places:  # noqa: ASYNC110 - places answer to no coroutine
+            await asyncio.sleep(0.001)
+
+
+def without_message(rpc: Harness) -> Any:
+    """A call of Accrue whose message is still to come."""
+    return rpc.channel.stream_unary(f"{SERVICE}Accrue")(metadata=AUTH)
+
+
+async def code_of(call: Any) -> grpc.StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code()
+
+
+# --- messages ---------------------------------------------------------------------------------------
+
+
+async def test_a_call_whose_message_is_on_its_way_has_a_place(rpc: Harness) -> None:
+    call = without_message(rpc)
+    await taken(rpc, 1)
+
+    await call.write(accrue_request("late").SerializeToString())
+
+    assert await call
+    assert rpc.server.places.taken == 0
+    assert [command.idempotency_key for command in rpc.queue.submitted] == ["first", "late"]
+
+
+async def test_a_caller_who_goes_before_the_message_leaves_no_place_taken(rpc: Harness) -> None:
+    call = without_message(rpc)
+    await taken(rpc, 1)
+
+    call.cancel()
+
+    await taken(rpc, 0)
+    assert len(rpc.queue.submitted) == 1
+
+
+async def test_a_known_callers_call_without_a_message_is_malformed(rpc: Harness) -> None:
+    call = without_message(rpc)
+    await call.done_writing()
+
+    failed = await failure(call)
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+    assert rpc.server.places.taken == 0
+
+
+async def test_messages_beyond_all_places_are_not_waited_for() -> None:
+    async with running(transport="grpcio", calls_max=4) as rpc:
+        await rpc.stub.Accrue(accrue_request("first"), metadata=AUTH)
+        waiting = [without_message(rpc) for _ in range(4)]
+        await taken(rpc, 4)
+
+        failed = await failure(without_message(rpc))
+
+        assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+        for call in waiting:
+            call.cancel()
+        await taken(rpc, 0)
+
+
+# --- calls ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [f"{SERVICE}Nothing", "/no.such.Service/Accrue", "/ä"])
+async def test_a_method_that_is_not_there_is_unimplemented(rpc: Harness, path: str) -> None:
+    call: Any = rpc.channel.unary_unary(path)
+    assert await code_of(call(b"", metadata=AUTH)) is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_calls_that_need_no_place_are_bounded_too() -> None:
+    async with running(transport="grpcio", calls_max=2) as rpc:
+        stub = health_pb2_grpc.HealthStub(rpc.channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+        for watch in watches:
+            await watch.read()
+
+        failed = await failure(stub.Check(health_pb2.HealthCheckRequest()))
+
+        assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+        assert failed.retry_ms
+        watches[0].cancel()
+        async with asyncio.timeout(20):
+            while not await is_healthy(stub):  # noqa: ASYNC110 - the server hears of it in its own time
+                await asyncio.sleep(0.001)
+
+
+async def is_healthy(stub: Any) -> bool:
+    try:
+        await stub.Check(health_pb2.HealthCheckRequest())
+    except grpc.aio.AioRpcError:
+        return False
+    return True
+
+
+async def test_a_defect_leaves_nobody_waiting(rpc: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def span(_self: object, _metadata: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Observer, "span", span)
+
+    failed = await failure(rpc.stub.Accrue(accrue_request("second"), metadata=AUTH))
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+
+
+async def test_a_defect_in_a_task_leaves_nobody_waiting(
+    rpc: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Observer, "call", call)
+
+    failed = await failure(rpc.call("GetBalance", b""))
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+
+
+# --- services that others have written --------------------------------------------------------------
+
+
+async def test_health_of_what_is_not_there_is_not_found(rpc: Harness) -> None:
+    call = health_pb2_grpc.HealthStub(rpc.channel).Check(health_pb2.HealthCheckRequest(service="none"))
+    assert await code_of(call) is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_method_that_a_servicer_lacks_is_unimplemented(rpc: Harness) -> None:
+    call = health_pb2_grpc.HealthStub(rpc.channel).List(health_pb2.HealthListRequest())
+    assert await code_of(call) is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_server_that_channelz_does_not_know_is_not_found(rpc: Harness) -> None:
+    request = channelz_pb2.GetServerRequest(server_id=2**40)
+    call = channelz_pb2_grpc.ChannelzStub(rpc.channel).GetServer(request)
+    assert await code_of(call) is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_a_request_that_can_not_be_read_is_the_callers_mistake(rpc: Harness, method: str) -> None:
+    call: Any = rpc.channel.unary_stream(f"{HEALTH}{method}")
+    assert await code_of(call(b"\xff").read()) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_request_without_a_message_is_the_callers_mistake(rpc: Harness) -> None:
+    call: Any = rpc.channel.stream_unary(f"{HEALTH}Check")()
+    await call.done_writing()
+    assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
