@@ -6,26 +6,28 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from benchmarks.compare.figures import Figures
+from benchmarks.compare.client import BenchmarkError
+from benchmarks.compare.figures import Figure, Figures
 from benchmarks.compare.report import figures_from, read_report
 from benchmarks.compare.targets import Judged, judge
 
-# Heading, figure, and whether the lowest and the highest round are told.
-_SUBJECTS: Final = (
-    ("operations/s", "operations_per_second", False),
-    ("to the floor", "throughput_to_floor", True),
-    ("to empty", "throughput_to_empty_handler", True),
-    ("server us", "server_us", False),
-    ("PostgreSQL us", "postgres_us", False),
-    ("client us", "client_us", False),
-    ("CPU to the floor", "cpu_to_floor", True),
-    ("batch", "batch_ops", False),
+# Heading, figure, and with how many digits the lowest and the highest round are told, 0 if they are not.
+_Column = tuple[str, str, int]
+_SUBJECTS: Final[Sequence[_Column]] = (
+    ("operations/s", "operations_per_second", 0),
+    ("to the floor", "throughput_to_floor", 2),
+    ("to empty", "throughput_to_empty_handler", 2),
+    ("server us", "server_us", 0),
+    ("PostgreSQL us", "postgres_us", 0),
+    ("client us", "client_us", 0),
+    ("CPU to the floor", "cpu_to_floor", 1),
+    ("batch", "batch_ops", 0),
 )
-_LOAD: Final = (
-    ("calls/s", "operations_per_second", False),
-    ("p50 ms", "p50_ms", False),
-    ("batch", "batch_ops", False),
-    ("server us", "server_us", False),
+_LOAD: Final[Sequence[_Column]] = (
+    ("calls/s", "operations_per_second", 0),
+    ("p50 ms", "p50_ms", 0),
+    ("batch", "batch_ops", 0),
+    ("server us", "server_us", 0),
 )
 _NONE: Final = "-"
 
@@ -36,9 +38,13 @@ def markdown(
     ],
 ) -> None:
     """Print the tables of a comparison as a document has them."""
-    report = read_report(figures_file)
+    try:
+        report = read_report(figures_file)
+    except BenchmarkError as error:
+        raise typer.BadParameter(str(error)) from None
     figures = {name: figures_from(each) for name, each in report["figures"].items()}
-    typer.echo("\n\n".join((_subjects(figures), _targets(judge(figures)), _load(report["sweeps"]))))
+    sweeps = report.get("sweeps", {})
+    typer.echo("\n\n".join((_subjects(figures), _targets(judge(figures)), _load(sweeps))))
 
 
 def _subjects(figures: Mapping[str, Figures]) -> str:
@@ -54,8 +60,7 @@ def _targets(judged: Iterable[Judged]) -> str:
 def _target(judged: Judged) -> Sequence[str]:
     target, figure, is_met = judged
     bound = f"{target.name}: {'at most' if target.is_at_most else 'at least'} {target.bound:g}"
-    measured = _cell({"it": figure} if figure else {}, "it", has_range=True)
-    return bound, measured, {None: "not measured", True: "met", False: "**not met**"}[is_met]
+    return bound, _range(figure, 2), {None: "not measured", True: "met", False: "**not met**"}[is_met]
 
 
 def _load(sweeps: Mapping[str, Mapping[str, Any]]) -> str:
@@ -65,39 +70,38 @@ def _load(sweeps: Mapping[str, Mapping[str, Any]]) -> str:
         for transport in sweeps
         for heading, _, _ in _LOAD
     ]
-    rows = [
-        (
-            in_flight,
-            *(cell for sweep in sweeps.values() for cell in _cells(figures_from(sweep[in_flight]), _LOAD)),
-        )
-        for in_flight in next(iter(sweeps.values()), {})
-    ]
+    numbers = dict.fromkeys(number for sweep in sweeps.values() for number in sweep)
+    rows = [(number, *_beside_each_other(sweeps, number)) for number in numbers]
     return _table(("in flight", *headings), rows)
 
 
-def _cells(figures: Figures, columns: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
-    for _, figure, has_range in columns:
-        yield _cell(figures, figure, has_range=has_range)
+def _beside_each_other(sweeps: Mapping[str, Mapping[str, Any]], number: str) -> Iterator[str]:
+    for sweep in sweeps.values():
+        yield from _cells(figures_from(sweep.get(number, {})), _LOAD)
 
 
-def _cell(figures: Figures, name: str, *, has_range: bool) -> str:
-    """The median, and for a ratio the lowest and the highest round."""
-    figure = figures.get(name)
-    if figure is None:
-        return _NONE
-    if not has_range:
-        return _number(figure.median)
-    if len(figure.rounds) == 1:
-        return f"{figure.median:.2f}" if figure.median < 10 else _number(figure.median)
-    digits = 1 if name == "cpu_to_floor" else 2
+def _cells(figures: Figures, columns: Iterable[_Column]) -> Iterator[str]:
+    for _, name, range_digits in columns:
+        figure = figures.get(name)
+        yield _range(figure, range_digits) if range_digits else _median(figure)
+
+
+def _range(figure: Figure | None, digits: int) -> str:
+    """The median, and the lowest and the highest of several rounds."""
+    if figure is None or len(figure.rounds) == 1:
+        return _median(figure)
     return f"{figure.median:.{digits}f} ({figure.low:.{digits}f} - {figure.high:.{digits}f})"
+
+
+def _median(figure: Figure | None) -> str:
+    return _NONE if figure is None else _number(figure.median)
 
 
 def _number(value: float) -> str:
     """To about three digits."""
-    if value >= 20:
+    if abs(value) >= 20:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ def command(
             help="A ledger; again for each. [default: 1000000/100000, 7000000/700000, 50000000/5000000]",
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds that count.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds that count.")] = 9,
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of one run of a round.")] = 5.0,
     directory: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="Where PostgreSQL keeps its data meanwhile.")

@@ -18,7 +18,10 @@ _SECONDS_MAX: Final = 1e12
 
 
 class CoreCall:
-    """A call that has come; `deadline` is in the event loop's seconds, or infinite."""
+    """A call that has come; `deadline` is in the event loop's seconds, or infinite.
+
+    Messages are received one after the other, and sent so: the core takes one operation of a kind at a time.
+    """
 
     __slots__ = ("_close", "_core", "_has_begun", "deadline", "is_gone", "metadata", "on_gone", "path")
 
@@ -37,7 +40,10 @@ class CoreCall:
 
     def receive(self, take: Callable[[bytes | None], None]) -> None:
         """Have the next message given to `take`: None if the caller has sent its last, or is gone."""
-        self._start(partial(_give_message, take), cygrpc.ReceiveMessageOperation(_NO_FLAGS))
+        if self.is_gone:
+            take(None)
+        else:
+            self._start(partial(_give_message, take), cygrpc.ReceiveMessageOperation(_NO_FLAGS))
 
     async def read(self) -> bytes | None:
         """The next message; None if the caller has sent its last, or is gone."""
@@ -45,14 +51,21 @@ class CoreCall:
         self.receive(partial(_resolve, arrived))
         return await arrived
 
-    async def write(self, data: bytes) -> None:
-        """Send a message of many; returns when there is room for the next one, or the caller is gone."""
+    def send(self, data: bytes, note_sent: Callable[[bool], None]) -> None:
+        """Send a message of many; `note_sent` is told when there is room for the next one.
+
+        It is told False if the caller is gone.
+        """
         if self.is_gone:
-            return
-        written: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        message = cygrpc.SendMessageOperation(data, _NO_FLAGS)
-        self._start(lambda _: _resolve(written, None), *self._beginning(), message)
-        await written
+            note_sent(False)
+        else:
+            self._send(partial(_tell_success, note_sent), cygrpc.SendMessageOperation(data, _NO_FLAGS))
+
+    async def write(self, data: bytes) -> bool:
+        """The same; returns when there is room for the next one, or False if the caller is gone."""
+        sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.send(data, partial(_resolve, sent))
+        return await sent
 
     def end(self, ending: Ending, message: bytes | None = None) -> None:
         """Send the status, and before it the message, if there is one: the last that is done with a call."""
@@ -62,25 +75,30 @@ class CoreCall:
             ending.trailing_metadata, ending.code, ending.message, _NO_FLAGS
         )
         if message is None or ending.code != OK:
-            self._start(_ignore, *self._beginning(), status)
+            self._send(_ignore, status)
         else:
-            self._start(_ignore, *self._beginning(), cygrpc.SendMessageOperation(message, _NO_FLAGS), status)
+            self._send(_ignore, cygrpc.SendMessageOperation(message, _NO_FLAGS), status)
 
-    def _beginning(self) -> tuple[Any, ...]:
-        """What goes before the first that is sent."""
+    def _send(self, tag: Callable[[Any], object], *operations: Any) -> None:
+        """The first that is sent begins the response."""
         if self._has_begun:
-            return ()
-        self._has_begun = True
-        return (cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),)
+            self._start(tag, *operations)
+        else:
+            self._start(tag, cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS), *operations)
+            # Not before: what could not be encoded has sent nothing, and the till is to be told of that.
+            self._has_begun = True
 
     def _start(self, tag: Callable[[Any], object], *operations: Any) -> None:
-        self._core.start_server_batch(operations, tag)
+        """`tag` is called when they are done. Raises RuntimeError if the core does not take them."""
+        error = self._core.start_server_batch(operations, tag)
+        if error:
+            raise RuntimeError(f"gRPC's core did not take an operation: its error {error}")
 
     def _note_closed(self, event: Any) -> None:
         self.is_gone = True
-        self._close(self)
         if event.batch_operations[0].cancelled() and self.on_gone:
             self.on_gone()
+        self._close(self)
 
 
 def _deadline(wall_seconds: float, now: float) -> float:
@@ -91,7 +109,11 @@ def _give_message(take: Callable[[bytes | None], None], event: Any) -> None:
     take(event.batch_operations[0].message())
 
 
-def _resolve(future: asyncio.Future[bytes | None], value: bytes | None) -> None:
+def _tell_success(note_sent: Callable[[bool], None], event: Any) -> None:
+    note_sent(event.success)
+
+
+def _resolve(future: asyncio.Future[Any], value: object) -> None:
     """Unless whoever waited for it has been cancelled."""
     if not future.done():
         future.set_result(value)

@@ -28,6 +28,8 @@ class CoreQueue:
         self._loop = asyncio.get_running_loop()
         self._reader = Thread(target=self._read, name="grpcio-reader", daemon=True)
         self._is_taken = Lock()
+        # So far; what comes in one of them comes together.
+        self.passes = 0
 
     def start(self) -> None:
         """Begin to read."""
@@ -42,13 +44,17 @@ class CoreQueue:
         """In a thread of its own: wait until something happens, and leave the queue to the event loop."""
         self._is_taken.acquire()
         while (event := self.core.poll()).completion_type != _OVER:
-            self._loop.call_soon_threadsafe(self._take, event)
-            # An event knows its call, and no server ends before all that know its calls have let go.
+            try:
+                self._loop.call_soon_threadsafe(self._take, event)
+            except RuntimeError:  # the loop was closed without a stop of the server
+                return
+            # Else the last call before a quiet time would stay in memory for as long.
             event = None
             self._is_taken.acquire()
 
     def _take(self, event: Any) -> None:
         """See to this event and to those that have come meanwhile, in one pass of the event loop."""
+        self.passes += 1
         until = perf_counter() + _SECONDS_A_PASS
         try:
             while event.completion_type not in (_NOTHING, _OVER):

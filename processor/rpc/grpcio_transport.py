@@ -1,7 +1,7 @@
 """The default transport: gRPC's core, by TLS if asked for. native leaves all but unary calls to it."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from time import perf_counter
@@ -15,7 +15,8 @@ from processor.rpc.authentication import authorization_of
 from processor.rpc.core_call import CoreCall
 from processor.rpc.core_queue import CoreQueue
 from processor.rpc.departures import Departures
-from processor.rpc.endings import Ending, ending_of, reply_to_defect
+from processor.rpc.endings import ENDING_OF_CANCELLED, Ending, ending_of, reply_to_defect
+from processor.rpc.metrics import count_turned_away
 from processor.rpc.servicers import ServicerMethod
 from processor.rpc.status import Refused
 from processor.rpc.streams import StreamMethod
@@ -65,8 +66,10 @@ class GrpcioTransport:
         self._tasks = set[asyncio.Task[None]]()
         self._departures = Departures(_leave, _send_reply)
         self._intake = Intake(0.0, 0.0, self._departures.note_end)
+        self._intake_of_pass = 0
         self._is_stopping = False
         self._is_stopped = asyncio.Event()
+        self._is_idle = asyncio.Event()
 
     def start(self, address: str, tls: Tls | None) -> None:
         """Listen on HOST:PORT, or unix:PATH. Raises OSError, in one line, if that can't be had."""
@@ -101,13 +104,14 @@ class GrpcioTransport:
         try:
             self._hand_on(call)
         except Exception as defect:  # noqa: BLE001 - the till is told so
-            call.end(ending_of(reply_to_defect(defect, call.path)))
+            _tell_of(defect, call)
 
     def _hand_on(self, call: CoreCall) -> None:
         method = self._methods.get(call.path)
         if method is None:
             call.end(_NO_SUCH_METHOD)
         elif self._calls_under_way > self._calls_max:
+            count_turned_away(call.path.rpartition("/")[2])
             call.end(_TOO_MANY_CALLS)
         elif isinstance(method, UnaryMethod):
             self._begin_unary(call, method)
@@ -116,13 +120,14 @@ class GrpcioTransport:
 
     def _pass(self) -> Intake:
         """What calls have in common that come in this pass of the event loop."""
-        now = self._loop.time()
-        if self._intake.arrived != now:
-            self._intake = Intake(now, perf_counter(), self._departures.note_end)
+        if self._intake_of_pass != self._queue.passes:
+            self._intake_of_pass = self._queue.passes
+            self._intake = Intake(self._loop.time(), perf_counter(), self._departures.note_end)
         return self._intake
 
     def _note_closed(self, _: CoreCall) -> None:
         self._calls_under_way -= 1
+        self._look_whether_idle()
 
     def _run(self, call: CoreCall, work: Coroutine[Any, Any, None]) -> None:
         """Handle a call by a task, which is cancelled if the caller goes."""
@@ -132,12 +137,14 @@ class GrpcioTransport:
         task.add_done_callback(partial(self._conclude, call))
 
     def _conclude(self, call: CoreCall, task: "asyncio.Task[None]") -> None:
-        """Let go of a task; a defect in it must not leave the till waiting."""
+        """Let go of a task; whatever became of it must not leave the till waiting."""
         self._tasks.discard(task)
+        self._look_whether_idle()
         call.on_gone = None
-        defect = None if task.cancelled() else task.exception()
-        if isinstance(defect, Exception):
-            call.end(ending_of(reply_to_defect(defect, call.path)))
+        if task.cancelled():
+            call.end(ENDING_OF_CANCELLED)
+        elif isinstance(defect := task.exception(), Exception):
+            _tell_of(defect, call)
 
     # --- unary calls ---
 
@@ -148,22 +155,32 @@ class GrpcioTransport:
         if span is NO_SPAN:
             caller = self._intake.caller(method, call.metadata, authorization_of(call.metadata))
         if caller and method.expect():
-            call.receive(partial(self._start, call, method, caller, self._intake))
+            call.receive(partial(self._start, call, method, caller))
         else:
-            self._run(call, _answer(call, method, span))
+            self._run(call, _answer(call, method, span, partial(_receive, call)))
 
-    def _start(
-        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, intake: Intake, data: bytes | None
-    ) -> None:
+    def _start(self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, data: bytes | None) -> None:
         """Start a call whose message has come, at once where that is possible, else by a task."""
         method.expect_no_longer()
+        try:
+            self._start_or_run(call, method, caller, data)
+        except Exception as defect:  # noqa: BLE001 - the till is told so
+            _tell_of(defect, call)
+
+    def _start_or_run(
+        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, data: bytes | None
+    ) -> None:
+        if data is None:
+            # The caller may be gone, which is heard of soon.
+            self._run(call, _answer(call, method, NO_SPAN, partial(_receive, call)))
+            return
         started = None
-        if data is not None and not call.is_gone:
-            started = method.start(call, caller, call.metadata, data, call.deadline, intake)
+        if not call.is_gone:
+            started = method.start(call, caller, call.metadata, data, call.deadline, self._pass())
         if started:
             call.on_gone = started.cancel
         else:
-            self._run(call, _answer(call, method, NO_SPAN, data))
+            self._run(call, _answer(call, method, NO_SPAN, partial(_received, call, data)))
 
     # --- the end ---
 
@@ -180,12 +197,23 @@ class GrpcioTransport:
         except TimeoutError:
             self._server.cancel_all_calls()
             await self._is_stopped.wait()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The core ends the process if an operation is started on a queue that is closed.
+        self._look_whether_idle()
+        await self._is_idle.wait()
         self._server.destroy()
         await self._queue.close()
 
+    def _look_whether_idle(self) -> None:
+        if self._is_stopping and not self._calls_under_way and not self._tasks:
+            self._is_idle.set()
+
     def _note_stopped(self, _: Any) -> None:
         self._is_stopped.set()
+
+
+def _tell_of(defect: Exception, call: CoreCall) -> None:
+    """A defect must not leave the till waiting."""
+    call.end(ending_of(reply_to_defect(defect, call.path)))
 
 
 async def _exchange(call: CoreCall, method: StreamMethod | ServicerMethod) -> None:
@@ -196,19 +224,27 @@ async def _answer(
     call: CoreCall,
     method: UnaryMethod,
     span: AbstractContextManager[Span],
-    data: bytes | None = None,
+    receive: Callable[[], Awaitable[bytes]],
 ) -> None:
-    """Handle a unary call whose message has come as `data`, or is still to come."""
-
-    async def receive() -> bytes:
-        message = await call.read() if data is None else data
-        if call.is_gone:
-            raise asyncio.CancelledError
-        if message is None:
-            raise Refused(Outcome.MALFORMED_REQUEST)
-        return message
-
     call.end(*await method.answer(call.metadata, receive, call.deadline, span))
+
+
+async def _receive(call: CoreCall) -> bytes:
+    """The message of a unary call. Raises Refused if the caller sends none."""
+    return _message(call, await call.read())
+
+
+async def _received(call: CoreCall, data: bytes) -> bytes:
+    """The same where it has come already."""
+    return _message(call, data)
+
+
+def _message(call: CoreCall, data: bytes | None) -> bytes:
+    if call.is_gone:
+        raise asyncio.CancelledError
+    if data is None:
+        raise Refused(Outcome.MALFORMED_REQUEST)
+    return data
 
 
 def _leave(call: StartedCall) -> None:

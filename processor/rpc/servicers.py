@@ -1,6 +1,7 @@
 """Services that others have written for grpc.aio: health, reflection and channelz."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from inspect import isasyncgen
 from typing import Any, Final, NoReturn
 
@@ -44,7 +45,7 @@ class ServicerMethod:
 
     async def exchange(self, call: CoreCall) -> Ending:
         """Handle a call to its end."""
-        context = Context(call, self._handler.response_serializer)
+        context = Context(call, self._handler)
         try:
             await self._handle(call, context)
         except _AbortedError:
@@ -62,8 +63,9 @@ class ServicerMethod:
         else:
             answers = self._behavior(await self._request(call, context), context)
         if isasyncgen(answers):
-            async for answer in answers:
-                await context.write(answer)
+            async with aclosing(answers):
+                async for answer in answers:
+                    await context.write(answer)
             return
         answer = await answers
         if not self._handler.response_streaming and context.ending.code == OK:
@@ -89,14 +91,36 @@ class ServicerMethod:
 class Context:
     """As much of grpc.aio.ServicerContext as they make use of."""
 
-    def __init__(self, call: CoreCall, serialize: Callable[[Any], bytes]) -> None:
+    def __init__(self, call: CoreCall, handler: Any) -> None:
         self._call = call
-        self._serialize = serialize
+        self._handler = handler
+        self._is_sending = False
+        self._next: bytes | None = None
         self.ending = _DONE
 
     async def write(self, message: Any) -> None:
-        """Send a message."""
-        await self._call.write(self._serialize(message))
+        """Send a message.
+
+        Who asks for messages waits until there is room for the next one. Who is told of states is not waited
+        for, since the health servicer locks all others out meanwhile: only the latest state is kept.
+        """
+        data = self._handler.response_serializer(message)
+        if self._handler.request_streaming:
+            await self._call.write(data)
+        elif self._is_sending:
+            self._next = data
+        else:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self._is_sending = True
+        self._call.send(data, self._note_sent)
+
+    def _note_sent(self, _: bool) -> None:  # noqa: FBT001 - a callback's only argument
+        self._is_sending = False
+        if self._next is not None:
+            data, self._next = self._next, None
+            self._send(data)
 
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
         """End the call, and whatever handles it."""

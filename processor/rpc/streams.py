@@ -29,8 +29,8 @@ class StreamCall(Protocol):
         """The next message; None if the caller has sent its last, or is gone."""
         ...
 
-    async def write(self, data: bytes) -> None:
-        """Send a message, one at a time; returns when there is room for the next, or the caller is gone."""
+    async def write(self, data: bytes) -> bool:
+        """Send a message, one at a time; returns when there is room for the next, False if nobody waits."""
         ...
 
 
@@ -57,8 +57,8 @@ class MessageStream:
     async def write(self, data: bytes) -> None:
         """Send a message; returns when there is room for the next one."""
         async with self._one_writes:
-            await self._call.write(data)
-            self._metrics.note_sent()
+            if await self._call.write(data):
+                self._metrics.note_sent()
 
 
 class StreamMethod:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare.figures import Figures, figure
+from benchmarks.compare.markdown import markdown
 from benchmarks.compare.names import TRACED
 from benchmarks.compare.printing import print_report
-from benchmarks.compare.report import GrowthPoint, Report, with_growth
+from benchmarks.compare.report import GrowthPoint, Report, with_growth, write_json
 from benchmarks.compare.tables import main_table, target_table
 from benchmarks.compare.tracing import TracingCosts
 
@@ -63,6 +64,24 @@ def test_the_tables_fit_on_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
 
     tables = capsys.readouterr().out.partition("cpu one")[0]
     assert max(map(len, tables.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("report", [quick_report(), full_report()], ids=["quick", "full"])
+def test_a_document_has_a_row_for_each_subject_target_and_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], report: Report
+) -> None:
+    file = tmp_path / "bench.json"
+    write_json(report, file)
+
+    markdown(file)
+
+    subjects, targets, load = capsys.readouterr().out.strip("\n").split("\n\n")
+    assert "| unary | 6,250 | 0.88 (0.70 - 1.05) | 15.62 (12.50 - 18.75) | 375 | 112 | 12.5 |" in subjects
+    assert "| 200 chains: throughput to one chain's: at least 0.6 | - | not measured |" in targets
+    assert "| batch of 500: CPU to the floor's: at most 1.6 | 1.50 (1.20 - 1.80) | met |" in targets
+    assert [row.split(" | ")[0] for row in load.splitlines()[2:]] == (
+        ["| 1", "| 512"] if report.sweeps else []
+    )
 
 
 def test_a_target_is_met_missed_or_not_measured() -> None:

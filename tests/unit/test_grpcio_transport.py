@@ -8,13 +8,30 @@ import grpc
 import pytest
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
 
+from processor.domain.outcomes import Outcome
+from processor.ports import Reply
+from processor.rpc import core_queue, grpcio_transport
 from processor.rpc.observation import Observer
+from tests.raw_http2 import (
+    DATA,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    PREFACE,
+    WINDOW_UPDATE,
+    frame,
+    read_frame,
+    settings,
+)
+from tests.raw_http2 import call as call_frames
 from tests.unit.rpc_harness import AUTHORIZATION, SERVICE, Harness, failure, running
 from tests.unit.rpc_requests import accrue_request
 
 AUTH = (AUTHORIZATION,)
 HEALTH = "/grpc.health.v1.Health/"
+# By the server, or as its connection is closed.
+ENDED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 @pytest.fixture
@@ -55,6 +72,12 @@ async def test_a_call_whose_message_is_on_its_way_has_a_place(rpc: Harness) -> N
     assert await call
     assert rpc.server.places.taken == 0
     assert [command.idempotency_key for command in rpc.queue.submitted] == ["first", "late"]
+
+
+async def test_a_deadline_passes_while_the_message_is_awaited(rpc: Harness) -> None:
+    call: Any = rpc.channel.stream_unary(f"{SERVICE}Accrue")
+    assert await code_of(call(metadata=AUTH, timeout=0.2)) is grpc.StatusCode.DEADLINE_EXCEEDED
+    await taken(rpc, 0)
 
 
 async def test_a_caller_who_goes_before_the_message_leaves_no_place_taken(rpc: Harness) -> None:
@@ -107,14 +130,22 @@ async def test_calls_that_need_no_place_are_bounded_too() -> None:
         for watch in watches:
             await watch.read()
 
+        counted = turned_away("Check")
         failed = await failure(stub.Check(health_pb2.HealthCheckRequest()))
 
         assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
         assert failed.retry_ms
+        assert turned_away("Check") == counted + 1
         watches[0].cancel()
         async with asyncio.timeout(20):
             while not await is_healthy(stub):  # noqa: ASYNC110 - the server hears of it in its own time
                 await asyncio.sleep(0.001)
+
+
+def turned_away(method: str) -> float:
+    """How many calls of a method have been, so far."""
+    labels = {"chain": "unknown", "method": method, "reason": "QUEUE_FULL"}
+    return REGISTRY.get_sample_value("loyalty_refusals_total", labels) or 0
 
 
 async def is_healthy(stub: Any) -> bool:
@@ -149,12 +180,92 @@ async def test_a_defect_in_a_task_leaves_nobody_waiting(
     assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
 
 
+async def test_a_reply_that_can_not_be_sent_leaves_nobody_waiting(rpc: Harness) -> None:
+    nonsense: Any = "no bytes"
+    rpc.queue.answer = lambda _: Reply(Outcome.APPLIED, nonsense, replayed=False)
+
+    failed = await failure(rpc.stub.Accrue(accrue_request("second"), metadata=AUTH))
+
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+    assert rpc.server.places.taken == 0
+
+
+async def test_calls_beyond_one_pass_are_seen_to_in_the_next(
+    rpc: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_queue, "_SECONDS_A_PASS", -1.0)
+
+    calls = [rpc.stub.Accrue(accrue_request(f"key-{number}"), metadata=AUTH) for number in range(50)]
+
+    assert len(await asyncio.gather(*calls)) == 50
+
+
+async def test_an_event_that_is_not_seen_to_costs_no_other_one(
+    rpc: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpcio_transport, "CoreCall", None)
+    lost: Any = rpc.channel.unary_unary(f"{SERVICE}Accrue")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await lost(b"", metadata=AUTH, timeout=0.5)
+    monkeypatch.undo()
+
+    operation = await rpc.stub.Accrue(accrue_request("next"), metadata=AUTH)
+    assert operation.idempotency_key == "next"
+
+
+# --- the end ----------------------------------------------------------------------------------------
+
+
+async def test_a_stop_with_less_patience_ends_what_the_first_one_waits_for(rpc: Harness) -> None:
+    rpc.queue.is_open.clear()
+    call = rpc.stub.Accrue(accrue_request("waits"), metadata=AUTH)
+    await rpc.queue.arrival(2)
+    stream = rpc.stub.ProcessStream(metadata=AUTH)
+    await taken(rpc, 2)
+    stopping = asyncio.create_task(rpc.server.stop(60))
+    await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(20):
+        await rpc.server.stop(0)
+        await stopping
+
+    assert await call.code() in ENDED
+    assert await stream.code() in ENDED
+    assert rpc.queue.cancelled == 1
+    assert rpc.server.places.taken == 0
+
+
 # --- services that others have written --------------------------------------------------------------
 
 
 async def test_health_of_what_is_not_there_is_not_found(rpc: Harness) -> None:
     call = health_pb2_grpc.HealthStub(rpc.channel).Check(health_pb2.HealthCheckRequest(service="none"))
     assert await code_of(call) is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_watcher_who_reads_nothing_holds_up_nobody(rpc: Harness) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", rpc.server.port)
+    writer.write(PREFACE + settings({INITIAL_WINDOW_SIZE: 0}) + call_frames(1, f"{HEALTH}Watch", b"", ""))
+    while (await read_frame(reader)).kind != HEADERS:
+        pass
+
+    async with asyncio.timeout(20):
+        for is_serving in (True, False, True):
+            await rpc.server.set_serving(is_serving)
+
+    assert await is_healthy(health_pb2_grpc.HealthStub(rpc.channel))
+    # What it reads at last is how things are, not all that they were.
+    writer.write(frame(WINDOW_UPDATE, 0, 1, (1_000).to_bytes(4)))
+    states = [await read_state(reader) for _ in range(2)]
+    assert states == [health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING]
+    writer.close()
+
+
+async def read_state(reader: asyncio.StreamReader) -> int:
+    """The next answer of a watch, which is a message in a frame of its own."""
+    while (read := await read_frame(reader)).kind != DATA:
+        pass
+    return int(health_pb2.HealthCheckResponse.FromString(read.payload[5:]).status)
 
 
 async def test_a_method_that_a_servicer_lacks_is_unimplemented(rpc: Harness) -> None:
