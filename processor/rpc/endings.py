@@ -47,6 +47,10 @@ def ending_of(reply: Reply) -> Ending:
     return Ending(status.code, reply.outcome.name, status.message, ((_STATUS_DETAILS, reply.body), *replayed))
 
 
+# For calls that there is no place for.
+QUEUE_FULL: Final = ending_of(Refused(Outcome.QUEUE_FULL).reply)
+
+
 async def or_refusal(work: Awaitable[T], method: str) -> T | Reply:
     """The result of `work`, or what the till is told instead. Cancellation passes through."""
     try:

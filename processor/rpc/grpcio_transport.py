@@ -15,7 +15,7 @@ from processor.rpc.authentication import authorization_of
 from processor.rpc.core_call import CoreCall
 from processor.rpc.core_queue import CoreQueue
 from processor.rpc.departures import Departures
-from processor.rpc.endings import ENDING_OF_CANCELLED, Ending, ending_of, reply_to_defect
+from processor.rpc.endings import ENDING_OF_CANCELLED, QUEUE_FULL, Ending, ending_of, reply_to_defect
 from processor.rpc.metrics import count_turned_away
 from processor.rpc.servicers import ServicerMethod
 from processor.rpc.status import Refused
@@ -30,7 +30,6 @@ _REQUESTED_CALLS: Final = 64
 _STREAMS_PER_CONNECTION_MAX: Final = 1_000
 _PING_INTERVAL_MS_MIN: Final = 10_000
 _NO_SUCH_METHOD: Final = Ending(grpc.StatusCode.UNIMPLEMENTED.value[0], "UNIMPLEMENTED", "no such method", ())
-_TOO_MANY_CALLS: Final = ending_of(Refused(Outcome.QUEUE_FULL).reply)
 
 
 class Tls(NamedTuple):
@@ -112,7 +111,7 @@ class GrpcioTransport:
             call.end(_NO_SUCH_METHOD)
         elif self._calls_under_way > self._calls_max:
             count_turned_away(call.path.rpartition("/")[2])
-            call.end(_TOO_MANY_CALLS)
+            call.end(QUEUE_FULL)
         elif isinstance(method, UnaryMethod):
             self._begin_unary(call, method)
         else:
@@ -153,6 +152,9 @@ class GrpcioTransport:
         span = method.observer.span(call.metadata)
         caller = None
         if span is NO_SPAN:
+            if method.turned_away(call.metadata):
+                call.end(QUEUE_FULL)
+                return
             caller = self._intake.caller(method, call.metadata, authorization_of(call.metadata))
         if caller and method.expect():
             call.receive(partial(self._start, call, method, caller))

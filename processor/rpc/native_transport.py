@@ -20,7 +20,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 from processor.domain.outcomes import Outcome
 from processor.rpc.authentication import AUTHORIZATION, Metadata
 from processor.rpc.departures import Departures
-from processor.rpc.endings import OK, Ending, ending_of, reply_to_defect
+from processor.rpc.endings import OK, QUEUE_FULL, Ending, ending_of, reply_to_defect
 from processor.rpc.grpcio_transport import GrpcioTransport
 from processor.rpc.status import Refused
 from processor.rpc.streams import StreamMethod
@@ -168,6 +168,9 @@ class NativeTransport:
         try:
             span = method.observer.span(metadata)
             started = None
+            if span is NO_SPAN and method.turned_away(metadata):
+                self._send(call_id, QUEUE_FULL)
+                return
             if span is NO_SPAN and (caller := intake.caller(method, metadata, credentials)):
                 started = method.start(call_id, caller, metadata, data, deadline, intake)
             self._calls[call_id] = started or self._task(call_id, method, metadata, data, deadline, span)

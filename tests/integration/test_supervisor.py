@@ -63,6 +63,21 @@ def has_counted(server: Server, signals: int) -> bool:
     return server.metric("tiny_signals_total", kind="usr1") == signals
 
 
+@pytest.mark.parametrize("given, taken", [(None, "2"), ("7", "7")])
+def test_workers_have_few_heaps_unless_told_otherwise(
+    start: Start, monkeypatch: pytest.MonkeyPatch, given: str | None, taken: str
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if given:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", given)
+
+    server = start()
+    server.wait_until_serving()
+
+    [worker] = psutil.Process(server.process.pid).children()
+    assert worker.environ()["MALLOC_ARENA_MAX"] == taken
+
+
 def test_a_killed_worker_is_replaced_and_its_counts_stay(start: Start) -> None:
     server = start(workers=2)
     server.wait_until_serving()

@@ -36,6 +36,9 @@ class Method:
 
     observer = SimpleNamespace(method="GetBalance", span=lambda _metadata: NO_SPAN)
 
+    def turned_away(self, _metadata: object) -> bool:
+        return False
+
     def knows(self, _metadata: object) -> None:
         return None
 
