@@ -20,8 +20,8 @@ from processor.worker import METRICS_VARIABLE
 
 _REPLACE_SECONDS_MAX: Final = 60.0
 _POLL_SECONDS: Final = 0.05
-# Of the C library (mallopt(3)). Of many, one frees what another took: a worker under overload takes 20 MiB more
-# with them, and a call no less time.
+# Of the C library (mallopt(3)). Of many, one frees what another took: with them a worker under overload takes
+# 20 MiB more, and a call no less time.
 _FEW_HEAPS: Final = {"MALLOC_ARENA_MAX": "2"}
 # A process that starts has no event loop yet, and may take its time.
 _NOT_YET_BEATING: Final = frozenset({"dead", "starting"})
