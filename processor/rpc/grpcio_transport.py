@@ -16,7 +16,6 @@ from processor.rpc.core_call import CoreCall
 from processor.rpc.core_queue import CoreQueue
 from processor.rpc.departures import Departures
 from processor.rpc.endings import ENDING_OF_CANCELLED, QUEUE_FULL, Ending, ending_of, reply_to_defect
-from processor.rpc.metrics import count_turned_away
 from processor.rpc.servicers import ServicerMethod
 from processor.rpc.status import Refused
 from processor.rpc.streams import StreamMethod
@@ -110,12 +109,16 @@ class GrpcioTransport:
         if method is None:
             call.end(_NO_SUCH_METHOD)
         elif self._calls_under_way > self._calls_max:
-            count_turned_away(call.path.rpartition("/")[2])
-            call.end(QUEUE_FULL)
+            self._turn_away(call, method)
         elif isinstance(method, UnaryMethod):
             self._begin_unary(call, method)
         else:
             self._run(call, _exchange(call, method))
+
+    def _turn_away(self, call: CoreCall, method: Method) -> None:
+        if not isinstance(method, ServicerMethod):
+            method.observer.turn_away(call.metadata)
+        call.end(QUEUE_FULL)
 
     def _pass(self) -> Intake:
         """What calls have in common that come in this pass of the event loop."""
@@ -157,20 +160,29 @@ class GrpcioTransport:
                 return
             caller = self._intake.caller(method, call.metadata, authorization_of(call.metadata))
         if caller and method.expect():
-            call.receive(partial(self._start, call, method, caller))
+            self._await_message(call, method, caller)
         else:
             self._run(call, _answer(call, method, span, partial(_receive, call)))
 
-    def _start(self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, data: bytes | None) -> None:
+    def _await_message(self, call: CoreCall, method: UnaryMethod, caller: KnownCaller) -> None:
+        try:
+            call.receive(partial(self._start, call, method, caller, self._intake.started))
+        except Exception:
+            method.expect_no_longer()
+            raise
+
+    def _start(
+        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, began: float, data: bytes | None
+    ) -> None:
         """Start a call whose message has come, at once where that is possible, else by a task."""
         method.expect_no_longer()
         try:
-            self._start_or_run(call, method, caller, data)
+            self._start_or_run(call, method, caller, began, data)
         except Exception as defect:  # noqa: BLE001 - the till is told so
             _tell_of(defect, call)
 
     def _start_or_run(
-        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, data: bytes | None
+        self, call: CoreCall, method: UnaryMethod, caller: KnownCaller, began: float, data: bytes | None
     ) -> None:
         if data is None:
             # The caller may be gone, which is heard of soon.
@@ -180,6 +192,7 @@ class GrpcioTransport:
         if not call.is_gone:
             started = method.start(call, caller, call.metadata, data, call.deadline, self._pass())
         if started:
+            started.started = began
             call.on_gone = started.cancel
         else:
             self._run(call, _answer(call, method, NO_SPAN, partial(_received, call, data)))
@@ -206,7 +219,8 @@ class GrpcioTransport:
         await self._queue.close()
 
     def _look_whether_idle(self) -> None:
-        if self._is_stopping and not self._calls_under_way and not self._tasks:
+        """Once the server has stopped no call comes any more."""
+        if self._is_stopped.is_set() and not self._calls_under_way and not self._tasks:
             self._is_idle.set()
 
     def _note_stopped(self, _: Any) -> None:

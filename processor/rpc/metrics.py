@@ -182,11 +182,6 @@ def count_refused(chain: str, method: str, replies: Iterable[Reply]) -> None:
             _refusals(CHAINS.label(chain), method, outcome.name).inc(count)
 
 
-def count_turned_away(method: str) -> None:
-    """Count a call that there were too many for to look at it: its chain is not known."""
-    _refusals(UNKNOWN, method, Outcome.QUEUE_FULL.name).inc()
-
-
 @cache
 def _refusals(chain: str, method: str, reason: str) -> Counter:
     return REFUSALS.labels(chain, method, reason)

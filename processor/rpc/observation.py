@@ -9,8 +9,9 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from processor.rpc.authentication import Metadata
 from processor.rpc.call_log import CallLog
+from processor.rpc.endings import QUEUE_FULL
 from processor.rpc.metrics import CallMetrics, MethodMetrics, ObservedCall
-from processor.tracing import NO_TRACING, Span, Tracing
+from processor.tracing import NO_SPAN, NO_TRACING, Span, Tracing
 
 
 class Observation(NamedTuple):
@@ -42,6 +43,11 @@ class Observer:
     def call(self, metadata: Metadata, span: AbstractContextManager[Span]) -> "Watch":
         """Watch the call that is handled inside of it."""
         return Watch(self, metadata, span)
+
+    def turn_away(self, metadata: Metadata) -> None:
+        """Note a call that is refused with QUEUE_FULL before anything of it is looked at."""
+        with self.call(metadata, NO_SPAN) as call:
+            call.ending = QUEUE_FULL
 
     def finish(self, calls: Collection[ObservedCall]) -> None:
         """Count and log calls that have just ended."""

@@ -1,6 +1,6 @@
 """Services that others have written for grpc.aio: health, reflection and channelz."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from inspect import isasyncgen
 from typing import Any, Final, NoReturn
@@ -59,9 +59,13 @@ class ServicerMethod:
 
     async def _handle(self, call: CoreCall, context: "Context") -> None:
         if self._handler.request_streaming:
-            answers = self._behavior(self._requests(call, context), context)
+            async with aclosing(self._requests(call, context)) as requests:
+                await self._answer(self._behavior(requests, context), context)
         else:
-            answers = self._behavior(await self._request(call, context), context)
+            await self._answer(self._behavior(await self._request(call, context), context), context)
+
+    async def _answer(self, answers: Any, context: "Context") -> None:
+        """Send what the handler gives: one answer after the other, or a single one, unless it has sent it."""
         if isasyncgen(answers):
             async with aclosing(answers):
                 async for answer in answers:
@@ -71,7 +75,7 @@ class ServicerMethod:
         if not self._handler.response_streaming and context.ending.code == OK:
             await context.write(answer)
 
-    async def _requests(self, call: CoreCall, context: "Context") -> AsyncIterator[Any]:
+    async def _requests(self, call: CoreCall, context: "Context") -> AsyncGenerator[Any]:
         while (data := await call.read()) is not None:
             yield await self._decode(data, context)
 

@@ -67,7 +67,7 @@ class StreamMethod:
     def __init__(self, work: StreamWork, admission: Admission, observer: Observer) -> None:
         self._work = work
         self._admission = admission
-        self._observer = observer
+        self.observer = observer
         self.under_way = 0
 
     async def exchange(self, call: StreamCall) -> Ending:
@@ -79,8 +79,8 @@ class StreamMethod:
             self.under_way -= 1
 
     async def _exchange(self, stream: StreamCall) -> Ending:
-        with self._observer.call(stream.metadata, self._observer.span(stream.metadata)) as call:
-            reply = await or_refusal(self._converse(call, stream), self._observer.method) or _DONE
+        with self.observer.call(stream.metadata, self.observer.span(stream.metadata)) as call:
+            reply = await or_refusal(self._converse(call, stream), self.observer.method) or _DONE
             call.ending = ending_of(reply)
             return call.ending
 
@@ -88,5 +88,5 @@ class StreamMethod:
         with self._admission.places:
             caller = await self._admission.caller(stream.metadata)
             call.chain = self._admission.chain_name(caller)
-            messages = MessageStream(stream, self._admission, self._observer)
+            messages = MessageStream(stream, self._admission, self.observer)
             await self._work(caller, messages, stream.deadline)

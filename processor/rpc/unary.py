@@ -10,11 +10,11 @@ from processor.domain.command import Command
 from processor.ports import Reply
 from processor.rpc.admission import Admission
 from processor.rpc.authentication import Metadata
-from processor.rpc.endings import ENDING_OF_CANCELLED, OK, QUEUE_FULL, Ending, ending_of, or_refusal
+from processor.rpc.endings import ENDING_OF_CANCELLED, OK, Ending, ending_of, or_refusal
 from processor.rpc.metrics import CallMetrics
 from processor.rpc.observation import Observer
 from processor.rpc.writes import WriteMethod
-from processor.tracing import NO_SPAN, Span
+from processor.tracing import Span
 
 # (caller, request, deadline) -> reply; the deadline is in the event loop's seconds, or infinite.
 Work = Callable[[ApiKey, bytes, float], Awaitable[Reply]]
@@ -137,8 +137,7 @@ class UnaryMethod:
         """Refuse a call with QUEUE_FULL if there is no place for it: under overload most calls are such."""
         if self._admission.places.free:
             return False
-        with self.observer.call(metadata, NO_SPAN) as call:
-            call.ending = QUEUE_FULL
+        self.observer.turn_away(metadata)
         return True
 
     def expect(self) -> bool:

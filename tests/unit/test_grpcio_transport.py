@@ -130,12 +130,12 @@ async def test_calls_that_need_no_place_are_bounded_too() -> None:
         for watch in watches:
             await watch.read()
 
-        counted = turned_away("Check")
-        failed = await failure(stub.Check(health_pb2.HealthCheckRequest()))
-
-        assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
-        assert failed.retry_ms
-        assert turned_away("Check") == counted + 1
+        counted = turned_away("Accrue")
+        for call in (stub.Check(health_pb2.HealthCheckRequest()), rpc.call("Accrue", b"")):
+            failed = await failure(call)
+            assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+            assert failed.retry_ms
+        assert turned_away("Accrue") == counted + 1
         watches[0].cancel()
         async with asyncio.timeout(20):
             while not await is_healthy(stub):  # noqa: ASYNC110 - the server hears of it in its own time
@@ -200,15 +200,18 @@ async def test_calls_beyond_one_pass_are_seen_to_in_the_next(
     assert len(await asyncio.gather(*calls)) == 50
 
 
-async def test_an_event_that_is_not_seen_to_costs_no_other_one(
+async def test_an_event_that_is_not_seen_to_is_told_and_costs_no_other_one(
     rpc: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[Exception] = []
+    monkeypatch.setattr(core_queue, "report_defect", lambda _, defect: told.append(defect))
     monkeypatch.setattr(grpcio_transport, "CoreCall", None)
     lost: Any = rpc.channel.unary_unary(f"{SERVICE}Accrue")
     with pytest.raises(grpc.aio.AioRpcError):
         await lost(b"", metadata=AUTH, timeout=0.5)
     monkeypatch.undo()
 
+    assert [type(defect) for defect in told] == [TypeError]
     operation = await rpc.stub.Accrue(accrue_request("next"), metadata=AUTH)
     assert operation.idempotency_key == "next"
 
@@ -231,8 +234,32 @@ async def test_a_stop_with_less_patience_ends_what_the_first_one_waits_for(rpc: 
 
     assert await call.code() in ENDED
     assert await stream.code() in ENDED
-    assert rpc.queue.cancelled == 1
     assert rpc.server.places.taken == 0
+    async with asyncio.timeout(20):
+        while rpc.queue.cancelled != 1:  # noqa: ASYNC110 - the queue looks for it now and then
+            await asyncio.sleep(0.001)
+
+
+async def test_a_stop_waits_for_calls_that_had_come_but_not_begun(rpc: Harness) -> None:
+    """What is there when the last call under way ends is not the end: others may have come meanwhile."""
+    transport: Any = rpc.server._transport
+    rpc.queue.is_open.clear()
+    first = rpc.stub.Accrue(accrue_request("waits"), metadata=AUTH)
+    await rpc.queue.arrival(2)
+    stopping = asyncio.create_task(rpc.server.stop(60))
+    await asyncio.sleep(0.05)
+
+    first.cancel()
+    transport._calls_under_way += 1  # as of a call whose request is still to be read
+    await taken(rpc, 0)
+    transport._look_whether_idle()
+    assert not transport._is_idle.is_set()
+    transport._calls_under_way -= 1
+    transport._look_whether_idle()
+
+    async with asyncio.timeout(20):
+        await stopping
+    assert transport._is_idle.is_set()
 
 
 # --- services that others have written --------------------------------------------------------------
@@ -252,6 +279,7 @@ async def test_a_watcher_who_reads_nothing_holds_up_nobody(rpc: Harness) -> None
     async with asyncio.timeout(20):
         for is_serving in (True, False, True):
             await rpc.server.set_serving(is_serving)
+            await asyncio.sleep(0.05)  # so that the watcher is told of each
 
     assert await is_healthy(health_pb2_grpc.HealthStub(rpc.channel))
     # What it reads at last is how things are, not all that they were.
