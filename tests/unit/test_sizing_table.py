@@ -179,5 +179,5 @@ def test_what_the_text_reckons() -> None:
     ratio = INPUTS["CPU of the service, a call of its own"] / INPUTS["CPU of the service, in batches of 500"]
 
     assert f"10 million of each are {bytes_of(1e7 * (account + card))}" in " ".join(SCALING.split())
-    assert round(ratio) == 8
-    assert "need an eighth of the service's cores" in " ".join(SCALING.split())
+    assert round(ratio) == 3
+    assert "need a third of the service's cores" in " ".join(SCALING.split())
