@@ -14,6 +14,7 @@ from processor.domain.decide import decide
 from processor.domain.program_document import DEFAULT_PROGRAM, ProgramDocument, program_from_document
 from processor.domain.situation import Situation
 from processor.domain.state import Hold, Lot, MemberState, PendingLot, Tally, encode_state
+from processor.rpc import reads
 from processor.rpc.convert.sales import checkout_command
 from tests.unit.rpc_harness import AUTHORIZATION, Failure, Harness, failure, running
 from tests.unit.rpc_requests import checkout_request, quote_request
